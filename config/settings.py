@@ -1,0 +1,35 @@
+"""Settings: the only reader of the environment. Each stands in the README."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models.errors import ConfigError
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="STORYSHIFT_", extra="ignore")
+
+    database_url: str = "sqlite:///storyshift.db"
+    """Where the record is kept: an SQLite file, or postgresql://user@host/name (extra: postgres)."""
+    config_dir: Path | None = None
+    """A folder with your own feeds.toml, narratives.toml, assets.toml; a file not found there is taken from config/."""
+    contact: str = ""
+    """An address or URL that feed owners see in our User-Agent."""
+    allowed_hosts: str = ""
+    """Host names, comma-separated, under which the page may be opened besides localhost."""
+    collect_minutes: int = Field(default=15, ge=1)
+    """Minutes between two looks at a feed that answers."""
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The settings of this process. Raises: ConfigError naming the variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "STORYSHIFT_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise ConfigError(f"{name}={first['input']!r} cannot be used: {first['msg']}.") from None

@@ -1,0 +1,82 @@
+"""What was published (`Article`), each wording of it (`Revision`), and which articles are copies of one another (`Story`)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from models.base import UTCDateTime
+
+
+@dataclass(frozen=True, slots=True)
+class FoundArticle:
+    """A publication as a source gave it, repaired but not yet stored: what `ingest` hands to the store.
+
+    `identity` is the key under which the same publication is recognised again. Both clocks are aware UTC.
+    """
+
+    identity: str
+    outlet: str
+    title: str
+    summary: str
+    body: str
+    url: str | None
+    language: str
+    origin: str
+    event_at: datetime
+    known_at: datetime
+    knowledge: str
+    date_note: str | None = None
+
+
+class Story(SQLModel, table=True):
+    """A cluster of copies: the same title within half a day. An article's story is never changed later."""
+
+    __tablename__ = "stories"
+    __table_args__ = (Index("ix_stories_title_key_event_at", "title_key", "event_at"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    title_key: str
+    event_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class Article(SQLModel, table=True):
+    """One publication. `event_at` is the publisher's claim, repaired; `known_at` is when we knew."""
+
+    __tablename__ = "articles"
+    __table_args__ = (
+        CheckConstraint("origin in ('live', 'archive', 'replay')", name="origin_known"),
+        CheckConstraint("knowledge in ('observed', 'assumed')", name="knowledge_known"),
+        CheckConstraint("event_at <= known_at", name="published_before_known"),
+        Index("ix_articles_event_at_id", "event_at", "id"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    identity: str = Field(unique=True)
+    story_id: int = Field(foreign_key="stories.id", index=True)
+    feed_id: int | None = Field(default=None, foreign_key="feeds.id", index=True)
+    outlet: str = Field(index=True)
+    url: str | None = None
+    language: str = "en"
+    origin: str
+    event_at: datetime = Field(sa_type=UTCDateTime)
+    known_at: datetime = Field(sa_type=UTCDateTime)
+    knowledge: str
+    date_note: str | None = None
+    """Why the publisher's date was replaced, if it was."""
+
+
+class Revision(SQLModel, table=True):
+    """One wording of an article. An edited article keeps every version; the latest seen is the current one."""
+
+    __tablename__ = "revisions"
+    __table_args__ = (UniqueConstraint("article_id", "content_hash"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    article_id: int = Field(foreign_key="articles.id")
+    seen_at: datetime = Field(sa_type=UTCDateTime)
+    title: str
+    summary: str = ""
+    body: str = ""
+    content_hash: str

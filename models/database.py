@@ -1,0 +1,143 @@
+"""Opening the database: SQLite in one file (WAL), or PostgreSQL; migrated to the newest schema when opened.
+
+    database = Database.open(url)        # migrates
+    with database.read() as session: …   # sees one state, writes nothing
+    with database.write() as session: …  # one transaction: committed at the end, rolled back on an error
+
+A locked or unreachable database becomes DatabaseBusy or DatabaseUnavailable, with what to do.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlmodel import Session
+
+from models.errors import ConfigError, DatabaseBusy, DatabaseUnavailable
+
+BUSY_SECONDS = 10
+"""How long a writer waits for another before giving up."""
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Database:
+    def __init__(self, url: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
+        """Raises: ConfigError if the address is not one of a supported database."""
+        self.url = _normal(url)
+        try:
+            self.engine = sa.create_engine(self.url, pool_pre_ping=not self.is_sqlite, connect_args=self._arguments(busy_seconds))
+        except ModuleNotFoundError:
+            raise ConfigError(
+                "PostgreSQL needs the driver of the extra `postgres`: pip install 'storyshift[postgres]'."
+            ) from None
+        if self.is_sqlite:
+            sa.event.listen(self.engine, "connect", _sqlite_connect)
+            sa.event.listen(self.engine, "begin", _sqlite_begin)
+
+    @classmethod
+    def open(cls, url: str, *, busy_seconds: float = BUSY_SECONDS) -> "Database":
+        """The database at `url`, created and migrated where needed."""
+        database = cls(url, busy_seconds=busy_seconds)
+        database.migrate()
+        return database
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    def __str__(self) -> str:
+        """The address without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+    def _arguments(self, busy_seconds: float) -> dict[str, Any]:
+        if self.is_sqlite:
+            return {"timeout": busy_seconds}
+        return {"connect_timeout": 10, "options": f"-c timezone=UTC -c lock_timeout={int(busy_seconds * 1000)}"}
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        with self._translated(), Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        engine = self.engine.execution_options(writes=True)
+        with self._translated(), Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def migrate(self) -> bool:
+        """Bring the schema to the newest version; True if anything changed. Two processes may call it at once."""
+        from alembic import command
+        from alembic.config import Config
+        from alembic.migration import MigrationContext
+        from alembic.script import ScriptDirectory
+
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        config.set_main_option("path_separator", "os")
+        head = ScriptDirectory.from_config(config).get_current_head()
+        with self._translated():
+            with self.engine.connect() as connection:
+                if MigrationContext.configure(connection).get_current_revision() == head:
+                    return False
+            with self.engine.execution_options(writes=True).begin() as connection:
+                if not self.is_sqlite:
+                    connection.exec_driver_sql("select pg_advisory_xact_lock(20180320)")
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        return True
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError as error:
+            reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
+            if "locked" in reason or "lock timeout" in reason:
+                raise DatabaseBusy(
+                    f"The database {self} is held by another process ({reason}). Nothing was lost: try again when it is done."
+                ) from error
+            if isinstance(error, OperationalError) or "not a database" in reason:
+                raise DatabaseUnavailable(
+                    f"The database {self} cannot be used ({reason}). Check STORYSHIFT_DATABASE_URL, and that it runs."
+                ) from error
+            raise
+
+
+def _normal(url: str) -> sa.URL:
+    """postgres:// and postgresql:// mean the psycopg driver; other databases are refused."""
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except ArgumentError:
+        backend = None
+    if backend == "sqlite":
+        if parsed.database and parsed.database != ":memory:" and not Path(parsed.database).parent.is_dir():
+            raise ConfigError(f"The folder of the database {parsed.database} does not exist. Create it first.")
+        return parsed
+    if backend in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    raise ConfigError(
+        "STORYSHIFT_DATABASE_URL must look like sqlite:///storyshift.db or postgresql://user@host/name."
+    )
+
+
+def _sqlite_connect(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # transactions begin in _sqlite_begin, not at the driver's guess
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = wal", "synchronous = normal", "foreign_keys = on", "cache_size = -65536"):
+        cursor.execute(f"pragma {pragma}")
+    cursor.close()
+
+
+def _sqlite_begin(connection: sa.Connection) -> None:
+    """A writer takes the write lock at once: one that reads first and asks later is refused without waiting."""
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("begin immediate" if writes else "begin")

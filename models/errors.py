@@ -1,0 +1,84 @@
+"""Every error of ours, named after the situation. The message says what, where and what to do.
+
+    StoryshiftError
+    ├── BadInput                 what a person gave us cannot be used          (exit 2, HTTP 422)
+    │   ├── UnknownName          a narrative, asset, tagger … we do not have
+    │   ├── BadRange             start, end, bucket or as_of do not fit
+    │   └── BadFile              an input file as a whole cannot be read       (exit 1)
+    │       └── BadRow           one row of it; the others go on
+    ├── NotFound                 the article, price … asked for is not there   (exit 1, HTTP 404)
+    ├── NotEnoughData            there is too little to answer honestly        (exit 1, HTTP 409)
+    ├── ConfigError              a file in config/ or a setting is wrong       (exit 2, HTTP 500)
+    ├── FeedError                one feed failed; stored with the feed         (never stops the others)
+    ├── DatabaseUnavailable      no database answers at the address            (exit 1, HTTP 503)
+    │   └── DatabaseBusy         another process holds the database            (exit 1, HTTP 503)
+    └── PortBusy                 another program listens there                 (exit 1)
+"""
+
+
+class StoryshiftError(Exception):
+    """The root of the tree; `str(error)` is one clear sentence for a person."""
+
+
+class BadInput(StoryshiftError):
+    pass
+
+
+class UnknownName(BadInput):
+    """A name that is not among the ones we know, e.g. a narrative in a query."""
+
+    def __init__(self, kind: str, name: str, known: list[str]) -> None:
+        self.kind, self.name, self.known = kind, name, known
+        super().__init__(f"There is no {kind} named {name!r}. Known: {', '.join(known)}.")
+
+
+class BadRange(BadInput):
+    pass
+
+
+class BadFile(BadInput):
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path}: {reason}")
+
+
+class BadRow(BadFile):
+    """One row that cannot be used. `line` counts from 1, the header included for CSV."""
+
+    def __init__(self, path: str, line: int, reason: str) -> None:
+        super().__init__(f"{path}, line {line}", reason)
+        self.line = line
+
+
+class NotFound(StoryshiftError):
+    pass
+
+
+class NotEnoughData(StoryshiftError):
+    pass
+
+
+class ConfigError(StoryshiftError):
+    pass
+
+
+class FeedError(StoryshiftError):
+    """A feed that could not be fetched or read. `kind` is a short stable key, `status` the HTTP status if one came."""
+
+    def __init__(self, kind: str, reason: str, status: int | None = None) -> None:
+        self.kind, self.status = kind, status
+        super().__init__(reason)
+
+
+class DatabaseUnavailable(StoryshiftError):
+    pass
+
+
+class DatabaseBusy(DatabaseUnavailable):
+    pass
+
+
+class PortBusy(StoryshiftError):
+    def __init__(self, port: int) -> None:
+        self.port = port
+        super().__init__(f"Port {port} is in use by another program. Stop it, or choose another: --port {port + 1}.")

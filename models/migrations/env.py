@@ -1,0 +1,13 @@
+"""Run by Alembic with the connection that models.database hands over."""
+
+from alembic import context
+from sqlmodel import SQLModel
+
+import models.articles
+import models.feeds
+import models.prices
+import models.tags  # noqa: F401
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, target_metadata=SQLModel.metadata, render_as_batch=True)
+context.run_migrations()

@@ -1,0 +1,279 @@
+"""Articles, their revisions and stories: adding what was found, searching, and reading one."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, func, insert, or_, select
+from sqlmodel import Session, col
+
+from models.articles import Article, FoundArticle, Revision, Story
+from models.store.sql import chunks, insert_new
+from models.tags import AssetMention, NarrativeTag
+
+SAME_STORY = timedelta(hours=12)
+SAME_STORY_WORDS = 4
+"""Shorter titles ("Market wrap") say too little to make two articles copies of one another."""
+
+
+@dataclass(slots=True)
+class Added:
+    """What became of the articles found: `known` ones were there already, word for word."""
+
+    new: int = 0
+    revised: int = 0
+    known: int = 0
+
+
+def title_key(title: str) -> str:
+    """A title without case, punctuation and spacing: what copies share."""
+    return " ".join(re.findall(r"\w+", title.casefold()))
+
+
+def content_hash(found: FoundArticle) -> str:
+    return hashlib.sha256("\0".join((found.title, found.summary, found.body)).encode()).hexdigest()[:32]
+
+
+def add_articles(
+    session: Session, found: Sequence[FoundArticle], *, now: datetime, feed_id: int | None = None
+) -> Added:
+    """Store what is new, and new wordings of what is known. The same call again adds nothing."""
+    added = Added()
+    ids = _ids(session, [article.identity for article in found])
+    fresh = list({article.identity: article for article in reversed(found) if article.identity not in ids}.values())[::-1]
+    hashes = _hashes(session, list(ids.values()))
+    ids |= _insert_articles(session, fresh, feed_id)
+    first_wording = {article.identity for article in fresh}
+    revisions: list[dict[str, Any]] = []
+    for article in found:
+        article_id, wording = ids[article.identity], content_hash(article)
+        if (article_id, wording) in hashes:
+            added.known += 1
+            continue
+        hashes.add((article_id, wording))
+        is_new = article.identity in first_wording
+        first_wording.discard(article.identity)
+        added.new += is_new
+        added.revised += not is_new
+        revisions.append(
+            {
+                "article_id": article_id,
+                "seen_at": article.known_at if is_new else max(now, article.known_at),
+                "title": article.title,
+                "summary": article.summary,
+                "body": article.body,
+                "content_hash": wording,
+            }
+        )
+    insert_new(session, Revision, revisions)
+    return added
+
+
+def _ids(session: Session, identities: list[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for part in chunks(identities):
+        found.update(
+            (identity, article_id)
+            for identity, article_id in session.execute(
+                select(col(Article.identity), col(Article.id)).where(col(Article.identity).in_(part))
+            )
+        )
+    return found
+
+
+def _hashes(session: Session, article_ids: list[int]) -> set[tuple[int, str]]:
+    found: set[tuple[int, str]] = set()
+    for part in chunks(article_ids):
+        query = select(col(Revision.article_id), col(Revision.content_hash)).where(col(Revision.article_id).in_(part))
+        found.update((article_id, wording) for article_id, wording in session.execute(query))
+    return found
+
+
+def _insert_articles(session: Session, fresh: list[FoundArticle], feed_id: int | None) -> dict[str, int]:
+    if not fresh:
+        return {}
+    stories = _stories(session, fresh)
+    rows = [
+        {
+            "identity": article.identity,
+            "story_id": stories[article.identity],
+            "feed_id": feed_id,
+            "outlet": article.outlet,
+            "url": article.url,
+            "language": article.language,
+            "origin": article.origin,
+            "event_at": article.event_at,
+            "known_at": article.known_at,
+            "knowledge": article.knowledge,
+            "date_note": article.date_note,
+        }
+        for article in fresh
+    ]
+    ids = session.scalars(insert(Article).returning(col(Article.id), sort_by_parameter_order=True), rows)
+    return {article.identity: article_id for article, article_id in zip(fresh, ids, strict=True) if article_id}
+
+
+def _stories(session: Session, fresh: list[FoundArticle]) -> dict[str, int]:
+    """The story of each new article, by identity: that of an equal title within half a day, or one of its own."""
+    keys = {article.identity: title_key(article.title) for article in fresh}
+    known: dict[str, list[tuple[datetime, int]]] = {}
+    telling = sorted({key for key in keys.values() if key.count(" ") >= SAME_STORY_WORDS - 1})
+    for part in chunks(telling):
+        query = select(col(Story.title_key), col(Story.event_at), col(Story.id)).where(col(Story.title_key).in_(part))
+        for key, event_at, story_id in session.execute(query):
+            known.setdefault(key, []).append((event_at, story_id))
+    opening: list[FoundArticle] = []
+    opened: dict[str, list[tuple[datetime, int]]] = {}
+    placed: dict[str, int] = {}
+    pending: dict[str, int] = {}
+    for article in fresh:
+        key = keys[article.identity]
+        story = _near(known.get(key, []), article.event_at)
+        if story is not None:
+            placed[article.identity] = story
+            continue
+        position = _near(opened.get(key, []), article.event_at)
+        if position is None:
+            position = len(opening)
+            opening.append(article)
+            if key in telling or key.count(" ") >= SAME_STORY_WORDS - 1:
+                opened.setdefault(key, []).append((article.event_at, position))
+        pending[article.identity] = position
+    if opening:
+        rows = [{"title_key": keys[article.identity], "event_at": article.event_at} for article in opening]
+        new = list(session.scalars(insert(Story).returning(col(Story.id), sort_by_parameter_order=True), rows))
+        placed |= {identity: new[position] or 0 for identity, position in pending.items()}
+    return placed
+
+
+def _near(stories: list[tuple[datetime, int]], event_at: datetime) -> int | None:
+    """The closest story within SAME_STORY, the earlier one of two."""
+    near = [(abs(at - event_at), at, story) for at, story in stories if abs(at - event_at) <= SAME_STORY]
+    return min(near)[2] if near else None
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleRow:
+    """An article in the wording that was current at `as_of`."""
+
+    id: int
+    story_id: int
+    outlet: str
+    url: str | None
+    language: str
+    origin: str
+    event_at: datetime
+    known_at: datetime
+    knowledge: str
+    date_note: str | None
+    revision_id: int
+    revisions: int
+    title: str
+    summary: str
+    body: str
+
+
+def _article_query(as_of: datetime) -> Any:
+    current = (
+        select(
+            col(Revision.article_id).label("article_id"),
+            func.max(col(Revision.id)).label("revision_id"),
+            func.count().label("revisions"),
+        )
+        .where(col(Revision.seen_at) <= as_of)
+        .group_by(col(Revision.article_id))
+        .subquery()
+    )
+    return (
+        select(
+            col(Article.id),
+            col(Article.story_id),
+            col(Article.outlet),
+            col(Article.url),
+            col(Article.language),
+            col(Article.origin),
+            col(Article.event_at),
+            col(Article.known_at),
+            col(Article.knowledge),
+            col(Article.date_note),
+            current.c.revision_id,
+            current.c.revisions,
+            col(Revision.title),
+            col(Revision.summary),
+            col(Revision.body),
+        )
+        .join(current, current.c.article_id == Article.id)
+        .join(Revision, col(Revision.id) == current.c.revision_id)
+        .where(col(Article.known_at) <= as_of)
+    )
+
+
+def find_articles(
+    session: Session,
+    *,
+    start: datetime | None,
+    end: datetime | None,
+    as_of: datetime,
+    narrative: str | None,
+    asset: str | None,
+    outlet: str | None,
+    tagger: str,
+    before: tuple[datetime, int] | None,
+    limit: int,
+) -> list[ArticleRow]:
+    """Articles published in [start, end), newest first; `before` is the (event_at, id) of the last one already seen."""
+    query = _article_query(as_of)
+    if start is not None:
+        query = query.where(col(Article.event_at) >= start)
+    if end is not None:
+        query = query.where(col(Article.event_at) < end)
+    if outlet is not None:
+        query = query.where(col(Article.outlet) == outlet)
+    if narrative is not None:
+        query = query.join(
+            NarrativeTag,
+            and_(
+                col(NarrativeTag.revision_id) == Revision.id,
+                col(NarrativeTag.tagger) == tagger,
+                col(NarrativeTag.narrative) == narrative,
+                col(NarrativeTag.label).is_(True),
+            ),
+        )
+    if asset is not None:
+        query = query.join(
+            AssetMention,
+            and_(
+                col(AssetMention.revision_id) == Revision.id,
+                col(AssetMention.tagger) == tagger,
+                col(AssetMention.asset) == asset,
+            ),
+        )
+    if before is not None:
+        at, article_id = before
+        query = query.where(
+            or_(col(Article.event_at) < at, and_(col(Article.event_at) == at, col(Article.id) < article_id))
+        )
+    query = query.order_by(col(Article.event_at).desc(), col(Article.id).desc()).limit(limit)
+    return [ArticleRow(*row) for row in session.execute(query)]
+
+
+def get_article(session: Session, article_id: int, *, as_of: datetime) -> ArticleRow | None:
+    row = session.execute(_article_query(as_of).where(col(Article.id) == article_id)).first()
+    return ArticleRow(*row) if row is not None else None
+
+
+def get_revisions(session: Session, article_id: int, *, as_of: datetime) -> Sequence[Revision]:
+    """Every wording seen by then, oldest first."""
+    query = (
+        select(Revision)
+        .where(col(Revision.article_id) == article_id, col(Revision.seen_at) <= as_of)
+        .order_by(col(Revision.id))
+    )
+    return session.scalars(query).all()
+
+
+def count_articles(session: Session) -> int:
+    return session.scalar(select(func.count()).select_from(Article)) or 0

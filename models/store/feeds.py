@@ -1,0 +1,57 @@
+"""Feeds and the record of each attempt to fetch them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlmodel import Session, col
+
+from models.articles import Article
+from models.feeds import Feed, Fetch
+
+
+def seed_feeds(session: Session, feeds: Sequence[Feed]) -> int:
+    """Add those whose address the database has never had; a removed one stays removed. Returns how many were added."""
+    known = set(session.scalars(select(col(Feed.url))))
+    new = [feed for feed in feeds if feed.url not in known]
+    session.add_all(new)
+    return len(new)
+
+
+def get_feed(session: Session, url: str) -> Feed | None:
+    return session.scalars(select(Feed).where(col(Feed.url) == url)).first()
+
+
+def due_feeds(session: Session, *, now: datetime, every: bool) -> Sequence[Feed]:
+    """Feeds whose next fetch is due, longest waiting first; with `every`, all that are not removed."""
+    query = select(Feed).where(col(Feed.removed_at).is_(None)).order_by(col(Feed.next_fetch_at), col(Feed.id))
+    if not every:
+        query = query.where(col(Feed.next_fetch_at) <= now)
+    return session.scalars(query).all()
+
+
+@dataclass(frozen=True, slots=True)
+class FeedHealth:
+    feed: Feed
+    articles: int
+
+
+def list_feeds(session: Session) -> list[FeedHealth]:
+    """All feeds that are not removed, by kind and outlet, with the number of articles each brought."""
+    counts = (
+        select(col(Article.feed_id).label("feed_id"), func.count().label("articles"))
+        .group_by(col(Article.feed_id))
+        .subquery()
+    )
+    query = (
+        select(Feed, func.coalesce(counts.c.articles, 0))
+        .outerjoin(counts, counts.c.feed_id == Feed.id)
+        .where(col(Feed.removed_at).is_(None))
+        .order_by(col(Feed.kind), col(Feed.outlet), col(Feed.id))
+    )
+    return [FeedHealth(feed, articles) for feed, articles in session.execute(query)]
+
+
+def count_fetches(session: Session) -> int:
+    return session.scalar(select(func.count()).select_from(Fetch)) or 0

@@ -1,0 +1,54 @@
+"""The few SQL pieces that differ between SQLite and PostgreSQL."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlmodel import Session, SQLModel
+
+from models.base import UTCDateTime
+
+CHUNK = 500
+"""Rows or names in one statement."""
+Item = TypeVar("Item")
+
+
+class utc_hour(FunctionElement[datetime]):
+    """The start of the UTC hour that an instant lies in."""
+
+    name = "utc_hour"
+    type = UTCDateTime()
+    inherit_cache = True
+
+
+@compiles(utc_hour, "sqlite")
+def _sqlite_hour(element: Any, compiler: SQLCompiler, **options: Any) -> str:
+    return f"substr({compiler.process(element.clauses, **options)}, 1, 13) || ':00:00.000000'"
+
+
+@compiles(utc_hour, "postgresql")
+def _postgresql_hour(element: Any, compiler: SQLCompiler, **options: Any) -> str:
+    return f"date_trunc('hour', {compiler.process(element.clauses, **options)}, 'UTC')"
+
+
+def chunks(items: Sequence[Item], size: int = CHUNK) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def table_of(model: type[SQLModel]) -> Table:
+    found: Table = model.__table__  # type: ignore[attr-defined]
+    return found
+
+
+def insert_new(session: Session, model: type[SQLModel], rows: list[dict[str, Any]]) -> None:
+    """Insert the rows; those that break a uniqueness rule are already there and are passed over."""
+    if not rows:
+        return
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    session.connection().execute(dialect.insert(table_of(model)).on_conflict_do_nothing(), rows)

@@ -16,6 +16,7 @@ from config.settings import get_settings
 from models.errors import ConfigError, UnknownName
 
 HERE = Path(__file__).parent
+BASELINE_TAGGER = "keywords@1"
 CORE_NARRATIVES = ("safe_haven", "debasement", "liquidity", "fiscal_stress")
 
 
@@ -174,6 +175,13 @@ def asset(key: str) -> Asset:
     if key not in assets():
         raise UnknownName("asset", key, list(assets()))
     return assets()[key]
+
+
+def macro(key: str) -> MacroSeries:
+    """Raises: UnknownName with the names there are."""
+    if key not in macro_series():
+        raise UnknownName("macro series", key, list(macro_series()))
+    return macro_series()[key]
 
 
 def priced_as(key: str) -> str:

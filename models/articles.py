@@ -1,4 +1,4 @@
-"""What was published (`Article`), each wording of it (`Revision`), and which articles are copies of one another (`Story`)."""
+"""What was published (`Article`), each wording of it (`Revision`), and which are copies of one another (`Story`)."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -29,7 +29,9 @@ class Database:
         """Raises: ConfigError if the address is not one of a supported database."""
         self.url = _normal(url)
         try:
-            self.engine = sa.create_engine(self.url, pool_pre_ping=not self.is_sqlite, connect_args=self._arguments(busy_seconds))
+            self.engine = sa.create_engine(
+                self.url, pool_pre_ping=not self.is_sqlite, connect_args=self._arguments(busy_seconds)
+            )
         except ModuleNotFoundError:
             raise ConfigError(
                 "PostgreSQL needs the driver of the extra `postgres`: pip install 'storyshift[postgres]'."
@@ -102,7 +104,7 @@ class Database:
             reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
             if "locked" in reason or "lock timeout" in reason:
                 raise DatabaseBusy(
-                    f"The database {self} is held by another process ({reason}). Nothing was lost: try again when it is done."
+                    f"The database {self} is held by another process ({reason}). Nothing was lost: try again."
                 ) from error
             if isinstance(error, OperationalError) or "not a database" in reason:
                 raise DatabaseUnavailable(
@@ -124,9 +126,7 @@ def _normal(url: str) -> sa.URL:
         return parsed
     if backend in {"postgresql", "postgres"}:
         return parsed.set(drivername="postgresql+psycopg")
-    raise ConfigError(
-        "STORYSHIFT_DATABASE_URL must look like sqlite:///storyshift.db or postgresql://user@host/name."
-    )
+    raise ConfigError("STORYSHIFT_DATABASE_URL must look like sqlite:///storyshift.db or postgresql://user@host/name.")
 
 
 def _sqlite_connect(connection: Any, _: Any) -> None:

@@ -3,8 +3,9 @@
 None means "not known", never 0. Instants are aware UTC; buckets are half-open and named by their start.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class JoinedPoint:
     return_same: float | None
     """From the last close at or before the bucket's start to the last close inside the bucket."""
     return_next: float | None
-    """Between the first two closes at or after the bucket's end: no price from before the value was knowable."""
+    """From the first close at or after the bucket's end to the close a bucket later: no price from before the end."""
     next_from: datetime | None
     next_to: datetime | None
 
@@ -87,6 +88,6 @@ class PricePoint:
     known_at: datetime
 
 
-def columns(row_type: type) -> list[str]:
+def columns(row_type: type[Any]) -> list[str]:
     """The column names of a derived row type, in order."""
-    return list(row_type.__dataclass_fields__)
+    return [field.name for field in fields(row_type)]

@@ -1,18 +1,18 @@
 """Every error of ours, named after the situation. The message says what, where and what to do.
 
-    StoryshiftError
-    ├── BadInput                 what a person gave us cannot be used          (exit 2, HTTP 422)
-    │   ├── UnknownName          a narrative, asset, tagger … we do not have
-    │   ├── BadRange             start, end, bucket or as_of do not fit
-    │   └── BadFile              an input file as a whole cannot be read       (exit 1)
-    │       └── BadRow           one row of it; the others go on
-    ├── NotFound                 the article, price … asked for is not there   (exit 1, HTTP 404)
-    ├── NotEnoughData            there is too little to answer honestly        (exit 1, HTTP 409)
-    ├── ConfigError              a file in config/ or a setting is wrong       (exit 2, HTTP 500)
-    ├── FeedError                one feed failed; stored with the feed         (never stops the others)
-    ├── DatabaseUnavailable      no database answers at the address            (exit 1, HTTP 503)
-    │   └── DatabaseBusy         another process holds the database            (exit 1, HTTP 503)
-    └── PortBusy                 another program listens there                 (exit 1)
+StoryshiftError
+├── BadInput                 what a person gave us cannot be used          (exit 2, HTTP 422)
+│   ├── UnknownName          a narrative, asset, tagger … we do not have
+│   ├── BadRange             start, end, bucket or as_of do not fit
+│   └── BadFile              an input file as a whole cannot be read       (exit 1)
+│       └── BadRow           one row of it; the others go on
+├── NotFound                 the article, price … asked for is not there   (exit 1, HTTP 404)
+├── NotEnoughData            there is too little to answer honestly        (exit 1, HTTP 409)
+├── ConfigError              a file in config/ or a setting is wrong       (exit 2, HTTP 500)
+├── FeedError                one feed failed; stored with the feed         (never stops the others)
+├── DatabaseUnavailable      no database answers at the address            (exit 1, HTTP 503)
+│   └── DatabaseBusy         another process holds the database            (exit 1, HTTP 503)
+└── PortBusy                 another program listens there                 (exit 1)
 """
 
 

@@ -1,4 +1,4 @@
-"""A feed, and each attempt to fetch it. What a server said and when is kept here; what it published is in articles.py."""
+"""A feed, and each attempt to fetch it: what a server said and when. What it published is in articles.py."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from models.base import UTCDateTime
 
 
 class Feed(SQLModel, table=True):
-    """An address that we collect, with what its server last said. `removed_at` remembers a removal against re-seeding."""
+    """An address that we collect, with what its server last said. `removed_at` remembers a removal."""
 
     __tablename__ = "feeds"
     __table_args__ = (

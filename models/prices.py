@@ -46,7 +46,7 @@ class PriceBar(SQLModel, table=True):
 
 
 class MacroPoint(SQLModel, table=True):
-    """`known_at` is the end of the period plus the series' release lag: a lower bound where the source has one vintage."""
+    """`known_at` is the end of the period plus the series' release lag."""
 
     __tablename__ = "macro_points"
     __table_args__ = (UniqueConstraint("series", "period", "known_at"),)

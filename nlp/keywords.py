@@ -15,10 +15,9 @@ import spacy
 from spacy.matcher import PhraseMatcher
 from spacy.tokens import Doc
 
-from config.definitions import Asset, Narrative
+from config.definitions import BASELINE_TAGGER, Asset, Narrative
 from models.tags import AssetScore, NarrativeScore, Span, Tagged, Text
 
-TAGGER = "keywords@1"
 LABEL_FROM = 0.5
 """A score at or above this is a label."""
 LEAD_FIELDS = ("title", "summary")
@@ -31,11 +30,12 @@ MAX_CHARACTERS = 100_000
 
 EXPECTED = (
     "expect expects expected expecting expectation expectations may might could should would will likely bet bets "
-    "betting hope hopes hoping seen seeks call calls calling urge urges urged forecast forecasts predict predicts "
-    "predicted signal signals signaled signalled signaling hint hints hinted flag flags flagged plan plans planned "
-    "pledge pledges pledged vow vows vowed consider considers considering weigh weighs weighing mull mulls eye eyes "
-    "eyed ahead await awaits awaiting outlook prospect prospects bets wagers priced pricing ready poised set before "
-    "upcoming looming if whether needs must wants want possible potential speculation view views see sees"
+    "betting focus hope hopes hoping seen seeks call calls calling urge urges urged forecast forecasts predict "
+    "predicts predicted signal signals signaled signalled signaling hint hints hinted flag flags flagged plan "
+    "plans planned pledge pledges pledged vow vows vowed consider considers considering weigh weighs weighing "
+    "mull mulls eye eyes eyed ahead await awaits awaiting outlook prospect prospects wagers priced pricing ready "
+    "poised set before upcoming looming if whether needs must wants want possible potential speculation view "
+    "views see sees"
 ).split()
 
 
@@ -55,7 +55,7 @@ class Hit:
 class KeywordTagger:
     """Tags texts with the phrases of the definitions it is given. Deterministic; keeps nothing between texts."""
 
-    name = TAGGER
+    name = BASELINE_TAGGER
 
     def __init__(self, narratives: dict[str, Narrative], assets: dict[str, Asset]) -> None:
         self._nlp = spacy.blank("en")
@@ -79,7 +79,9 @@ class KeywordTagger:
 
     def _add(self, matcher: PhraseMatcher, label: str, phrases: list[str]) -> None:
         if phrases:
-            matcher.add(label, [self._nlp.make_doc(phrase) for phrase in phrases])
+            # upper case too: "U.S. debt" and "u.s. debt" are not cut into the same tokens
+            written = {variant for phrase in phrases for variant in (phrase, phrase.upper())}
+            matcher.add(label, [self._nlp.make_doc(phrase) for phrase in sorted(written)])
 
     def tag(self, texts: Iterable[Text]) -> Iterator[Tagged]:
         """One result per text, in order; an empty text gives an empty result."""
@@ -92,7 +94,7 @@ class KeywordTagger:
         for field, content in text.fields.items():
             if not content or content.isspace():
                 continue
-            doc = self._nlp.make_doc(content[:MAX_CHARACTERS])
+            doc = self._nlp.make_doc(content[:MAX_CHARACTERS].replace("’", "'"))
             if field in LEAD_FIELDS or not expected:
                 expected = expected or any(
                     token.lower_ in self._expected or token.lower_ == "?"
@@ -120,10 +122,8 @@ class KeywordTagger:
         found = _outside(hits.get(f"n|{key}|keyword", []), exceptions)
         for group, lists in enumerate(self._narratives[key].together):
             parts = [_outside(hits.get(f"n|{key}|{group}.{part}", []), exceptions) for part in range(len(lists))]
-            for field in {hit.field for hit in parts[0]}:
-                inside = [[hit for hit in part if hit.field == field and _weight(hit) == LEAD_WEIGHT] for part in parts]
-                if all(inside):
-                    found.extend(part[0] for part in inside)
+            for field in sorted({hit.field for hit in parts[0]}):
+                found.extend(_one_of_each([[hit for hit in part if hit.field == field] for part in parts]))
         if not found:
             return None
         missing = 1.0
@@ -160,6 +160,22 @@ def _outside(hits: list[Hit], exceptions: list[Hit]) -> list[Hit]:
         for hit in hits
         if not any(e.field == hit.field and e.first <= hit.first and hit.last <= e.last for e in exceptions)
     ]
+
+
+def _one_of_each(parts: list[list[Hit]]) -> list[Hit]:
+    """One hit of every part, all in the lead and none overlapping another; empty if a part has none."""
+    chosen: list[Hit] = []
+    for part in parts:
+        apart = (
+            hit
+            for hit in part
+            if _weight(hit) == LEAD_WEIGHT and all(hit.last <= c.first or c.last <= hit.first for c in chosen)
+        )
+        hit = next(apart, None)
+        if hit is None:
+            return []
+        chosen.append(hit)
+    return chosen
 
 
 def _direction(hits: dict[str, list[Hit]], key: str) -> int:

@@ -43,7 +43,9 @@ def add_articles(
     """Store what is new, and new wordings of what is known. The same call again adds nothing."""
     added = Added()
     ids = _ids(session, [article.identity for article in found])
-    fresh = list({article.identity: article for article in reversed(found) if article.identity not in ids}.values())[::-1]
+    fresh = list({article.identity: article for article in reversed(found) if article.identity not in ids}.values())[
+        ::-1
+    ]
     hashes = _hashes(session, list(ids.values()))
     ids |= _insert_articles(session, fresh, feed_id)
     first_wording = {article.identity for article in fresh}

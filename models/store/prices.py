@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import and_, func, select
@@ -88,7 +88,7 @@ def add_points(session: Session, series: str, points: Sequence[FoundPoint], *, s
         .where(col(MacroPoint.series) == series)
         .order_by(col(MacroPoint.known_at))
     )
-    latest = {period: value for period, value in session.execute(query)}
+    latest: dict[date, float] = {period: value for period, value in session.execute(query)}  # noqa: C416
     rows: list[dict[str, Any]] = []
     for point in points:
         before = latest.get(point.period)

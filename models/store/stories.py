@@ -21,8 +21,10 @@ SPREAD = timedelta(days=1)
 class StoryFrames:
     """Stories that were known and read by the tagger, each standing where its first known copy was published.
 
-    totals: one row per UTC hour with stories; columns hour (aware), n_stories, n_articles.
-    carried: one row per (story, narrative) that is labelled; columns story_id, hour, narrative, direction, modality.
+    totals: one row per UTC hour with stories; columns hour (aware), n_stories, n_articles, n_squared (sum of squared
+        copies, from which the effective n of article weighting follows).
+    carried: one row per (story, narrative) that is labelled; columns story_id, hour, n_articles, narrative, direction,
+        modality.
     """
 
     totals: pd.DataFrame
@@ -42,11 +44,16 @@ def story_frames(
     """Stories published in [start, end) as known at `as_of`."""
     leads = _leads(start=start, end=end, as_of=as_of, tagger=tagger, outlet=outlet)
     hour = utc_hour(leads.c.event_at)
-    totals = select(hour.label("hour"), func.count(), func.sum(leads.c.copies)).group_by(hour).order_by(hour)
+    totals = (
+        select(hour.label("hour"), func.count(), func.sum(leads.c.copies), func.sum(leads.c.copies * leads.c.copies))
+        .group_by(hour)
+        .order_by(hour)
+    )
     carried = (
         select(
             leads.c.story_id,
             utc_hour(leads.c.event_at),
+            leads.c.copies,
             col(NarrativeTag.narrative),
             col(NarrativeTag.direction),
             col(NarrativeTag.modality),
@@ -59,8 +66,8 @@ def story_frames(
         .order_by(leads.c.story_id, col(NarrativeTag.narrative))
     )
     return StoryFrames(
-        totals=_frame(session, totals, ["hour", "n_stories", "n_articles"]),
-        carried=_frame(session, carried, ["story_id", "hour", "narrative", "direction", "modality"]),
+        totals=_frame(session, totals, ["hour", "n_stories", "n_articles", "n_squared"]),
+        carried=_frame(session, carried, ["story_id", "hour", "n_articles", "narrative", "direction", "modality"]),
     )
 
 
@@ -99,12 +106,13 @@ def _leads(*, start: datetime | None, end: datetime, as_of: datetime, tagger: st
     return leads.cte("leads")
 
 
-def first_event(session: Session, *, as_of: datetime) -> datetime | None:
-    """When the earliest article that was known at `as_of` was published."""
-    found: datetime | None = session.scalar(
-        select(func.min(col(Article.event_at))).where(col(Article.known_at) <= as_of)
+def event_range(session: Session, *, as_of: datetime) -> tuple[datetime | None, datetime | None]:
+    """When the earliest and the latest article that were known at `as_of` were published."""
+    query = select(func.min(col(Article.event_at)), func.max(col(Article.event_at))).where(
+        col(Article.known_at) <= as_of
     )
-    return found
+    first, last = session.execute(query).one()
+    return first, last
 
 
 def fetch_counts(session: Session, *, start: datetime, end: datetime) -> pd.DataFrame:

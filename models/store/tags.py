@@ -84,9 +84,7 @@ def tags_of(
     narratives: dict[int, list[NarrativeTag]] = {}
     assets: dict[int, list[AssetMention]] = {}
     for part in chunks(revision_ids):
-        tags = select(NarrativeTag).where(
-            col(NarrativeTag.revision_id).in_(part), col(NarrativeTag.tagger) == tagger
-        )
+        tags = select(NarrativeTag).where(col(NarrativeTag.revision_id).in_(part), col(NarrativeTag.tagger) == tagger)
         for tag in session.scalars(tags.order_by(col(NarrativeTag.score).desc(), col(NarrativeTag.narrative))):
             narratives.setdefault(tag.revision_id, []).append(tag)
         mentions = select(AssetMention).where(

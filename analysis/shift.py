@@ -1,0 +1,259 @@
+"""θ: where the story stands between panic and devaluation, using only what was known by then. docs/methods/shift.md.
+
+    daily counts per narrative -> current rate (discounted gamma-Poisson) / usual rate (trailing median) = ratio
+    p = ratio of safe haven; d = mean ratio of the devaluation narratives; θ = d / (p + d), with interval and state
+
+Every step is a filter over the past: changing a later day changes no earlier value.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import signal, stats
+
+from analysis.buckets import GRACE, Bucket, end_of, floor
+from analysis.intensity import THIN_BELOW, known
+from models.derived import ShiftPoint
+from models.errors import BadRange
+
+Array = NDArray[np.float64]
+HALF_LIFE_DAYS = 5.0
+"""How fast the current rate forgets."""
+DISPERSION_HALF_LIFE_DAYS = 60.0
+BASELINE_DAYS, BASELINE_ENDS_DAYS_AGO = 365, 30
+WARM_UP_DAYS = 120
+"""Days since the first story below which no usual rate is told."""
+MIN_BASELINE_DAYS = 60
+"""Days with stories that a baseline needs at least: an archive with long holes has none."""
+PRIOR_STORIES = 1.0
+"""The weight of the guess that a rate is as usual, in stories."""
+ELEVATED, ELEVATED_IS = 1.25, 0.9
+"""A ratio becomes elevated when P(ratio > 1.25) >= 0.9 …"""
+STAYS, STAYS_IS = 1.1, 0.5
+"""… and stays so while P(ratio > 1.1) >= 0.5."""
+VALUES = ("panic", "devaluation", "index", "index_without_liquidity", "low", "high", "p_devaluation")
+LEADS_IS = 0.9
+"""Where both masses are elevated, one leads if P(it is the larger) >= 0.9."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mass:
+    """A ratio to the usual rate, as a gamma distribution: mean and shape by day; NaN where not known."""
+
+    mean: Array
+    shape: Array
+
+    def above(self, level: float) -> Array:
+        """P(ratio > level) by day."""
+        return np.asarray(stats.gamma.sf(level * self.shape / self.mean, self.shape))
+
+
+@dataclass(frozen=True, slots=True)
+class Poles:
+    """Which narratives make up each pole, and which of the second are about money itself rather than easing."""
+
+    panic: tuple[str, ...] = ("safe_haven",)
+    devaluation: tuple[str, ...] = ("debasement", "fiscal_stress", "liquidity")
+    money_doubted: tuple[str, ...] = ("debasement", "fiscal_stress")
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return self.panic + self.devaluation
+
+
+POLES = Poles()
+
+
+def shift_points(
+    totals: pd.DataFrame, carried: pd.DataFrame, *, starts: list[datetime], bucket: Bucket, now: datetime
+) -> list[ShiftPoint]:
+    """One point per bucket (day, week or month), ascending: the state of the daily filter at the bucket's last day.
+
+    Args:
+        totals, carried: all stories from the first one known on, see models.store.stories.StoryFrames; the history
+            before `starts` is what the usual rates are told from.
+        now: the instant of knowledge.
+
+    Raises: BadRange for hours: a day is the shortest time in which enough stories gather.
+    """
+    if bucket == "hour":
+        raise BadRange("The shift index is a daily statistic. Ask by day, week or month.")
+    daily = daily_shift(totals, carried)
+    buckets = floor(pd.Series(daily.index), bucket).to_numpy()
+    stories = daily["n_stories"].groupby(buckets).sum().to_dict()
+    last = {
+        key: row
+        for key, row in zip(pd.DatetimeIndex(buckets, tz="UTC"), daily.to_dict("records"), strict=True)
+        if row["n_stories"]
+    }
+    progress: dict[Any, float] = daily["progress"].to_dict()
+    points: list[ShiftPoint] = []
+    for start in starts:
+        row = last.get(pd.Timestamp(start), {})
+        n_stories = int(stories.get(pd.Timestamp(start).tz_localize(None), 0))
+        values = {name: known(row.get(name, np.nan)) for name in VALUES}
+        points.append(
+            ShiftPoint(
+                bucket_start=start,
+                **values,
+                state=row.get("state", "unknown"),
+                n_stories=n_stories,
+                thin=n_stories < THIN_BELOW,
+                open=end_of(start, bucket) + GRACE > now,
+                progress=float(row["progress"]) if row else progress.get(pd.Timestamp(start), 0.0),
+            )
+        )
+    return points
+
+
+def daily_shift(totals: pd.DataFrame, carried: pd.DataFrame, poles: Poles = POLES) -> pd.DataFrame:
+    """θ and its parts for every UTC day from the first story to the last; columns as in ShiftPoint."""
+    if totals.empty:
+        return pd.DataFrame(columns=[*VALUES, "state", "progress", "n_stories"], index=pd.DatetimeIndex([], tz="UTC"))
+    exposure = totals.groupby(floor(totals["hour"], "day"))["n_stories"].sum()
+    days = pd.date_range(exposure.index.min(), exposure.index.max(), freq="D", unit="us")
+    exposure = exposure.reindex(days, fill_value=0).astype("float64")
+    counts = _pole_counts(carried, days, poles)
+    ready, progress = _history(exposure)
+    ratios = {name: _ratio(counts[name], exposure, ready) for name in poles.all}
+    panic, devaluation = _mean([ratios[n] for n in poles.panic]), _mean([ratios[n] for n in poles.devaluation])
+    doubted = _mean([ratios[n] for n in poles.money_doubted])
+    result = _theta(panic, devaluation)
+    result["index_without_liquidity"] = doubted.mean / (panic.mean + doubted.mean)
+    frame = pd.DataFrame(result, index=days)
+    silent = exposure.to_numpy() == 0
+    frame[silent] = np.nan
+    frame["state"] = _states(panic, devaluation, [ratios[n] for n in poles.money_doubted], result, ready, silent)
+    frame["progress"] = progress
+    frame["n_stories"] = exposure.astype("int64")
+    return frame
+
+
+def _pole_counts(carried: pd.DataFrame, days: pd.DatetimeIndex, poles: Poles) -> dict[str, "pd.Series[float]"]:
+    """Building stories per narrative and day; a story in both poles gives each half of its unit."""
+    building = carried[(carried["direction"] > 0) & carried["narrative"].isin(poles.all)]
+    in_panic = set(building.loc[building["narrative"].isin(poles.panic), "story_id"])
+    in_devaluation = set(building.loc[building["narrative"].isin(poles.devaluation), "story_id"])
+    unit = np.where(building["story_id"].isin(in_panic & in_devaluation), 0.5, 1.0)
+    units = pd.DataFrame({"day": floor(building["hour"], "day"), "narrative": building["narrative"], "unit": unit})
+    sums = units.groupby(["narrative", "day"])["unit"].sum()
+    present = set(units["narrative"])
+    return {
+        name: (sums.loc[name] if name in present else pd.Series(dtype="float64")).reindex(days, fill_value=0.0)
+        for name in poles.all
+    }
+
+
+def _history(exposure: "pd.Series[float]") -> tuple[NDArray[np.bool_], Array]:
+    """Whether a usual rate can be told on each day, and how much of the history that it needs is there."""
+    has_stories = exposure > 0
+    span = np.arange(1, len(exposure) + 1)
+    window = has_stories.astype("float64").rolling(BASELINE_DAYS, min_periods=1)
+    in_baseline = window.sum().shift(BASELINE_ENDS_DAYS_AGO).fillna(0).to_numpy("float64")
+    ready = (span >= WARM_UP_DAYS) & (in_baseline >= MIN_BASELINE_DAYS)
+    progress = np.minimum(span / WARM_UP_DAYS, (in_baseline + MIN_BASELINE_DAYS / 2) / MIN_BASELINE_DAYS)
+    return ready, np.where(ready, 1.0, np.clip(np.minimum(progress, span / WARM_UP_DAYS), 0, 0.99)).round(2)
+
+
+def _discounted(values: NDArray[np.floating[Any]], half_life: float) -> Array:
+    """The sum of all values up to each day, each halved every `half_life` days."""
+    discount = 0.5 ** (1 / half_life)
+    summed: Array = signal.lfilter([1.0], [1.0, -discount], values)
+    return summed
+
+
+def _ratio(counts: "pd.Series[float]", exposure: "pd.Series[float]", ready: NDArray[np.bool_]) -> Mass:
+    """The narrative's current rate over its usual one, by day.
+
+    With a, b the discounted stories carrying it and in scope, and λ0 the usual rate, the ratio is
+    Gamma(a + c, b λ0 + c): c stories' worth of prior says "as usual". The shape is divided by the over-dispersion.
+    """
+    k, n = counts.to_numpy("float64"), exposure.to_numpy("float64")
+    a, b = _discounted(k, HALF_LIFE_DAYS), _discounted(n, HALF_LIFE_DAYS)
+    long_run = (np.cumsum(k) + 0.5) / (np.cumsum(n) + 50.0)
+    rate = (a + 0.5) / (b + 0.5 / long_run)
+    daily = pd.Series(np.where(n > 0, rate, np.nan), index=exposure.index)
+    usual = daily.rolling(BASELINE_DAYS, min_periods=1).median().shift(BASELINE_ENDS_DAYS_AGO).where(ready).to_numpy()
+    mean = (a + PRIOR_STORIES) / (b * usual + PRIOR_STORIES)
+    shape = a / _dispersion(k, n, rate) + PRIOR_STORIES
+    return Mass(mean, np.where(np.isnan(mean), np.nan, shape))
+
+
+def _dispersion(k: NDArray[np.floating[Any]], n: NDArray[np.floating[Any]], rate: Array) -> Array:
+    """Trailing variance over mean of daily counts around yesterday's forecast; at least 1, as for Poisson counts."""
+    forecast = np.concatenate([[np.nan], rate[:-1]]) * n
+    residual = np.nan_to_num((k - forecast) ** 2)
+    surprise = _discounted(residual, DISPERSION_HALF_LIFE_DAYS)
+    expected = _discounted(np.nan_to_num(forecast), DISPERSION_HALF_LIFE_DAYS)
+    return np.maximum(1.0, (surprise + 1.0) / (expected + 1.0))
+
+
+def _mean(ratios: list[Mass]) -> Mass:
+    """The mean of independent ratios, as the gamma distribution with its mean and variance."""
+    mean = np.mean([ratio.mean for ratio in ratios], axis=0)
+    variance = np.sum([ratio.mean**2 / ratio.shape for ratio in ratios], axis=0) / len(ratios) ** 2
+    return Mass(mean, mean**2 / variance)
+
+
+def _theta(panic: Mass, devaluation: Mass) -> dict[str, Array]:
+    """θ with its 90 % interval: the odds d / p of two gammas follow an F distribution."""
+    odds = devaluation.mean / panic.mean
+    df_d, df_p = 2 * devaluation.shape, 2 * panic.shape
+    low, high = odds * stats.f.ppf(0.05, df_d, df_p), odds * stats.f.ppf(0.95, df_d, df_p)
+    return {
+        "panic": panic.mean,
+        "devaluation": devaluation.mean,
+        "index": odds / (1 + odds),
+        "low": low / (1 + low),
+        "high": high / (1 + high),
+        "p_devaluation": np.asarray(stats.f.sf(1 / odds, df_d, df_p)),
+    }
+
+
+def _states(
+    panic: Mass,
+    devaluation: Mass,
+    doubted: list[Mass],
+    theta: dict[str, Array],
+    ready: NDArray[np.bool_],
+    silent: NDArray[np.bool_],
+) -> list[str]:
+    panic_on, devaluation_on = _elevated(panic), _elevated(devaluation)
+    doubted_on = np.any([_elevated(mass) for mass in doubted], axis=0)
+    p_devaluation = theta["p_devaluation"]
+    states: list[str] = []
+    for day in range(len(ready)):
+        if silent[day]:
+            states.append("unknown")
+        elif not ready[day]:
+            states.append("warming_up")
+        else:
+            states.append(
+                _state(bool(panic_on[day]), bool(devaluation_on[day]), bool(doubted_on[day]), float(p_devaluation[day]))
+            )
+    return states
+
+
+def _state(panic_on: bool, devaluation_on: bool, doubted_on: bool, p_devaluation: float) -> str:
+    if not panic_on and not devaluation_on:
+        return "calm"
+    if panic_on and (not devaluation_on or p_devaluation <= 1 - LEADS_IS):
+        return "panic"
+    if doubted_on and (not panic_on or p_devaluation >= LEADS_IS):
+        return "devaluation"
+    return "transition"
+
+
+def _elevated(mass: Mass) -> NDArray[np.bool_]:
+    """Whether the mass is above its usual level, with hysteresis, by day."""
+    enters, stays = mass.above(ELEVATED) >= ELEVATED_IS, mass.above(STAYS) >= STAYS_IS
+    elevated = np.zeros(len(enters), dtype=bool)
+    on = False
+    for day in range(len(enters)):
+        on = bool(enters[day] or (on and stays[day]))
+        elevated[day] = on
+    return elevated

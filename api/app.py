@@ -1,0 +1,92 @@
+"""The web application: routes, the error table, who may open the page, and the page's files.
+
+Host names other than localhost are refused (a page elsewhere could otherwise read this one by renaming its host),
+unless STORYSHIFT_ALLOWED_HOSTS names them. No answer makes a browser ask anyone else for anything.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.staticfiles import StaticFiles
+from jinja2 import Environment, FileSystemLoader
+from starlette.middleware.gzip import GZipMiddleware
+
+import api.errors
+from api.routes import articles, catalog, series
+from config.settings import get_settings
+from models.database import Database
+
+VERSION = "0.1.0"
+WEB = Path(str(files("web")))
+LOCAL_HOSTS = frozenset(("localhost", "127.0.0.1", "[::1]"))
+POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+DOCS_POLICY = POLICY + "; script-src 'self' 'unsafe-inline'"
+"""Swagger's page starts itself with an inline script; it shows no text from feeds."""
+
+
+def create_app(database: Database, *, clock: Callable[[], datetime]) -> FastAPI:
+    """The application over an open database; `clock` gives the instant of each question (aware UTC)."""
+    app = FastAPI(
+        title="Storyshift",
+        version=VERSION,
+        description="When the story in financial news shifts from panic to devaluation, and what bitcoin does.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.database, app.state.clock = database, clock
+    api.errors.install(app)
+    for routes in (series, articles, catalog):
+        app.include_router(routes.router)
+    _add_pages(app)
+    allowed = LOCAL_HOSTS | {name.strip().lower() for name in get_settings().allowed_hosts.split(",") if name.strip()}
+
+    @app.middleware("http")
+    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        host = request.headers.get("host", "").lower()
+        name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
+        if name not in allowed:
+            return api.errors.answer(
+                400, "unknown_host", f"This server is not known as {name!r}. To allow it, set STORYSHIFT_ALLOWED_HOSTS."
+            )
+        response = await call_next(request)
+        response.headers["Content-Security-Policy"] = DOCS_POLICY if request.url.path == "/docs" else POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    return app
+
+
+def _add_pages(app: FastAPI) -> None:
+    page = Environment(loader=FileSystemLoader(WEB / "templates"), autoescape=True).get_template("index.html")
+    chart_library = Path(str(files("plotly"))) / "package_data" / "plotly.min.js"
+    swagger = Path(str(files("fastapi_offline"))) / "static"
+    app.mount("/static", StaticFiles(directory=WEB / "static"), name="static")
+    app.mount("/swagger", StaticFiles(directory=swagger), name="swagger")
+
+    @app.get("/", include_in_schema=False)
+    def index() -> HTMLResponse:
+        return HTMLResponse(page.render(version=VERSION), headers={"Cache-Control": "no-cache"})
+
+    @app.get("/vendor/plotly.min.js", include_in_schema=False)
+    def plotly() -> FileResponse:
+        return FileResponse(chart_library, headers={"Cache-Control": "public, max-age=86400"})
+
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title="Storyshift API",
+            swagger_js_url="/swagger/swagger-ui-bundle.js",
+            swagger_css_url="/swagger/swagger-ui.css",
+            swagger_favicon_url="/static/icon.svg",
+        )

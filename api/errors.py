@@ -1,0 +1,61 @@
+"""The one table from errors to HTTP statuses. Every error body is {"error", "detail"}."""
+
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from models import errors
+
+STATUS: dict[type[errors.StoryshiftError], int] = {
+    errors.BadInput: 422,
+    errors.NotFound: 404,
+    errors.NotEnoughData: 409,
+    errors.DatabaseUnavailable: 503,
+    errors.ConfigError: 500,
+    errors.StoryshiftError: 500,
+}
+NAMES = {404: "not_found", 405: "method_not_allowed", 400: "bad_request"}
+log = logging.getLogger("storyshift.api")
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(errors.StoryshiftError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def answer(status: int, error: str, detail: str) -> JSONResponse:
+    headers = {"Retry-After": "5"} if status == 503 else None
+    return JSONResponse({"error": error, "detail": detail}, status, headers)
+
+
+def status_of(error: Exception) -> int:
+    """The status of the nearest ancestor in the table."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+async def _ours(_: Request, error: Exception) -> JSONResponse:
+    name = "".join("_" + char.lower() if char.isupper() else char for char in type(error).__name__).lstrip("_")
+    return answer(status_of(error), name, str(error))
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - narrows the type for mypy
+    first = error.errors()[0]
+    where = str(first["loc"][-1]) if first["loc"] else "request"
+    return answer(422, "bad_input", f"{where}: {first['msg']}.")
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - narrows the type for mypy
+    detail = f"There is nothing at {request.url.path}." if error.status_code == 404 else str(error.detail)
+    return answer(error.status_code, NAMES.get(error.status_code, "http_error"), detail)
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.exception("unexpected error at %s", request.url.path, exc_info=error)
+    return answer(500, "unexpected", "Something went wrong on our side; the log of the server says what.")

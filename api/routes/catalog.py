@@ -1,0 +1,40 @@
+"""What can be asked about, and whether the server is well."""
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
+from api.schemas import ErrorAnswer, Listed
+from services import catalog
+from services.catalog import AssetView, NarrativeView, RecordView
+
+router = APIRouter(prefix="/v1", responses={503: {"model": ErrorAnswer}})
+
+
+class Alive(BaseModel):
+    status: str = "alive"
+
+
+@router.get("/narratives", tags=["definitions"])
+def narratives() -> Listed[NarrativeView]:
+    """The narratives that articles are tagged with; pole tells which way they move θ."""
+    return Listed[NarrativeView](data=catalog.narratives())
+
+
+@router.get("/assets", tags=["definitions"])
+def assets(request: Request) -> Listed[AssetView]:
+    """The assets that are recognised or priced, and which closes there are."""
+    with request.app.state.database.read() as session:
+        return Listed[AssetView](data=catalog.assets(session))
+
+
+@router.get("/health/live", tags=["health"])
+def live() -> Alive:
+    """200 while the process runs."""
+    return Alive()
+
+
+@router.get("/health/ready", tags=["health"])
+def ready(request: Request) -> RecordView:
+    """200 when the database answers, with how much the record holds; else 503."""
+    with request.app.state.database.read() as session:
+        return catalog.record(session)

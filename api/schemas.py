@@ -1,0 +1,63 @@
+"""Shapes of answers that are not rows of a derived type, and the common parameters of every series."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import Query
+from pydantic import BaseModel
+
+from analysis.buckets import Bucket
+from analysis.intensity import Weighting
+from config.definitions import BASELINE_TAGGER
+from services.answers import Format
+from services.instants import parse_as_of, parse_bound
+from services.series import Question
+
+Row = TypeVar("Row")
+Start = Annotated[
+    str | None, Query(description="First instant, ISO date or instant (UTC). Default: a year before end.")
+]
+End = Annotated[str | None, Query(description="End, exclusive. Default: just after the latest story.")]
+AsOf = Annotated[str | None, Query(description="Answer as it was known then; a date means the end of that day.")]
+Tagger = Annotated[str, Query(description="Whose tags are counted, as name@revision.")]
+
+
+class SeriesAnswer(BaseModel, Generic[Row]):
+    """A series: what it rests on, and its rows."""
+
+    meta: dict[str, Any]
+    data: list[Row]
+
+
+class ErrorAnswer(BaseModel):
+    error: str
+    detail: str
+
+
+class Listed(BaseModel, Generic[Row]):
+    data: list[Row]
+
+
+@dataclass
+class SeriesParameters:
+    """start, end, bucket, as_of, tagger, outlet, weighting, format: the parameters that every series takes."""
+
+    start: Start = None
+    end: End = None
+    bucket: Annotated[Bucket, Query(description="Width of a bucket, aligned to UTC; weeks begin on Monday.")] = "day"
+    as_of: AsOf = None
+    tagger: Tagger = BASELINE_TAGGER
+    outlet: Annotated[str | None, Query(description="Only this outlet's articles.")] = None
+    weighting: Annotated[Weighting, Query(description="story: copies count once; article: each counts.")] = "story"
+    format: Annotated[Format | None, Query(description="json, csv or parquet; or by the Accept header.")] = None
+
+    def question(self) -> Question:
+        return Question(
+            start=parse_bound(self.start, "start"),
+            end=parse_bound(self.end, "end"),
+            bucket=self.bucket,
+            as_of=parse_as_of(self.as_of),
+            tagger=self.tagger,
+            outlet=self.outlet,
+            weighting=self.weighting,
+        )

@@ -1,0 +1,70 @@
+"""News archives: rows to articles. `knowledge` is assumed unless a row says when it was first seen."""
+
+import math
+from datetime import date, datetime
+from typing import Any
+
+from ingest.dates import EARLIEST, parse_instant, published
+from ingest.identity import canonical_url, identity
+from ingest.rows import Row
+from ingest.text import one_line, plain_text
+from models.articles import FoundArticle
+from models.base import end_of_day
+
+NEEDS = ("published_at", "title")
+UNKNOWN_OUTLET = "unknown"
+
+
+def read_article(row: Row, *, now: datetime) -> FoundArticle:
+    """The article of one archive row. Raises: ValueError saying why the row cannot be used."""
+    title = one_line(_text(row, "title"))
+    if not title:
+        raise ValueError("has no title.")
+    claim = _instant(row, "published_at")
+    if claim is None:
+        raise ValueError("has no published_at.")
+    seen = _instant(row, "first_seen_at")
+    if claim < EARLIEST:
+        raise ValueError(f"published_at {claim:%Y-%m-%d} is before {EARLIEST:%Y}.")
+    if claim > end_of_day(now.date()) or (seen or claim) > end_of_day(now.date()):
+        raise ValueError(f"published_at {claim:%Y-%m-%d} or first_seen_at lies in the future.")
+    event_at, note = published(claim, seen_at=seen) if seen is not None else (claim, None)
+    outlet = one_line(_text(row, "outlet")) or UNKNOWN_OUTLET
+    url = _text(row, "url").strip()
+    url = url if canonical_url(url) is not None else ""
+    return FoundArticle(
+        identity=identity(url=url, guid=None, outlet=outlet, title=title, event_at=event_at),
+        outlet=outlet,
+        title=title,
+        summary=plain_text(_text(row, "summary")),
+        body=plain_text(_text(row, "body")),
+        url=url or None,
+        language=_text(row, "language").strip() or "en",
+        origin="archive",
+        event_at=event_at,
+        known_at=claim if seen is None else seen,
+        knowledge="assumed" if seen is None else "observed",
+        date_note=note,
+    )
+
+
+def _text(row: Row, name: str) -> str:
+    value = row.get(name)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is {type(value).__name__}, not text.")
+    return value
+
+
+def _instant(row: Row, name: str) -> datetime | None:
+    value: Any = row.get(name)
+    if isinstance(value, datetime):
+        return parse_instant(value.isoformat())
+    if isinstance(value, date):
+        return end_of_day(value)
+    text = _text(row, name)
+    try:
+        return parse_instant(text) if text.strip() else None
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}.") from None

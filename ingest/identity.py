@@ -1,0 +1,42 @@
+"""Under which key the same publication is recognised again.
+
+A feed's entry is its canonical address, else its guid, else its title on that day; the same for archives.
+"""
+
+import hashlib
+import re
+from datetime import datetime
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+TRACKING = re.compile(r"^(utm_.*|fbclid|gclid|mc_cid|mc_eid|cmpid|cmp|ref|ref_src|src|ftag|guccounter|ns_.*|at_.*)$")
+
+
+def canonical_url(url: str) -> str | None:
+    """The address without what does not tell articles apart: scheme, host case, www, tracking, fragment, final slash.
+
+    None if it is not an http(s) address.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        host = (parts.hostname or "").removeprefix("www.")
+        port = f":{parts.port}" if parts.port not in (None, 80, 443) else ""
+    except ValueError:
+        return None
+    if parts.scheme.lower() not in ("http", "https") or not host:
+        return None
+    query = urlencode([(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not TRACKING.match(k)])
+    return urlunsplit(("https", host + port, parts.path.rstrip("/") or "/", query, ""))
+
+
+def identity(*, url: str | None, guid: str | None, outlet: str, title: str, event_at: datetime) -> str:
+    """A key of at most 40 characters."""
+    canonical = canonical_url(url) if url else None
+    if canonical is not None:
+        return "u:" + _digest(canonical)
+    if guid:
+        return "g:" + _digest(outlet, guid)
+    return "t:" + _digest(outlet, " ".join(title.casefold().split()), event_at.date().isoformat())
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:38]

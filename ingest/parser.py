@@ -1,0 +1,194 @@
+"""From the bytes of a feed to articles found in it.
+
+    bytes -> RSS, RDF or Atom by feedparser, JSON Feed by its specification -> entries
+          -> per entry: title, text, address, repaired date, identity; a bad entry is refused with its reason
+
+Does not: fetch, store, or decide what is new.
+"""
+
+import json
+import re
+from calendar import timegm
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Any
+from urllib.parse import urljoin
+
+import feedparser
+
+from ingest.dates import parse_instant, published
+from ingest.identity import canonical_url, identity
+from ingest.text import one_line, plain_text
+from models.articles import FoundArticle
+from models.errors import FeedError
+
+TITLE_CHARACTERS = 300
+"""A title made of the text's beginning, where an entry has none, is cut here."""
+TEXT_CHARACTERS = 200_000
+"""Of a summary or body; the rest is not kept."""
+MAX_ENTRIES = 2_000
+"""Of one feed; the rest is refused, and says so."""
+LOOKS_LIKE_HTML = re.compile(rb"\s*(<!--.*?-->\s*)*(<!doctype html|<html[\s>]|<head[\s>])", re.IGNORECASE | re.DOTALL)
+DATE_ONLY = re.compile(r"^\s*\d{4}-\d{2}-\d{2}\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry as the feed gave it, as text; `claim` is the publisher's date as understood, if it was."""
+
+    title: str
+    summary: str
+    body: str
+    url: str | None
+    guid: str | None
+    claim: datetime | None
+    written: str = ""
+    """The date as the feed wrote it."""
+
+
+@dataclass(slots=True)
+class ParsedFeed:
+    title: str
+    articles: list[FoundArticle] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """Why entries were refused, one reason each."""
+
+
+def parse_feed(
+    content: bytes, *, url: str, outlet: str, language: str, seen_at: datetime, content_type: str = ""
+) -> ParsedFeed:
+    """The articles of a feed that was fetched from `url` at `seen_at` (aware UTC).
+
+    Raises: FeedError (empty, html, unreadable, not_a_feed) if the whole cannot be read as a feed.
+    """
+    if not content.strip():
+        raise FeedError("empty", "The server answered with an empty body.")
+    title, raw_entries, read = _open(content, url, content_type)
+    parsed = ParsedFeed(title=one_line(title)[:TITLE_CHARACTERS])
+    for number, raw in enumerate(raw_entries, 1):
+        if number > MAX_ENTRIES:
+            parsed.refused.append(f"{len(raw_entries) - MAX_ENTRIES} entries beyond the first {MAX_ENTRIES}")
+            break
+        try:
+            parsed.articles.append(_article(read(raw), url, outlet, language, seen_at))
+        except ValueError as error:
+            parsed.refused.append(f"entry {number}: {error}")
+        except Exception as error:  # one bad entry never loses the feed
+            parsed.refused.append(f"entry {number}: could not be read ({type(error).__name__}: {error})")
+    return parsed
+
+
+def _open(content: bytes, url: str, content_type: str) -> tuple[str, list[Any], Callable[[Any], Entry]]:
+    """The feed's title, its raw entries, and how to read one."""
+    if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+        return _open_json(content)
+    if LOOKS_LIKE_HTML.match(content[:2000].removeprefix(b"\xef\xbb\xbf")):
+        raise FeedError(
+            "html", "The server sent an HTML page, not a feed. Look for the feed's own address on that page."
+        )
+    headers = {"content-location": url} | ({"content-type": content_type} if content_type else {})
+    try:
+        parsed = feedparser.parse(BytesIO(content), response_headers=headers)
+    except Exception as error:
+        raise FeedError("unreadable", f"The feed cannot be read ({type(error).__name__}: {error}).") from error
+    if not parsed.entries and not parsed.version:
+        reason = f" ({parsed.bozo_exception})" if parsed.get("bozo") and "bozo_exception" in parsed else ""
+        raise FeedError("not_a_feed", f"What the server sent is not RSS, Atom, RDF or JSON Feed{reason}.")
+    return str(parsed.feed.get("title", "")), list(parsed.entries), _read_entry
+
+
+def _open_json(content: bytes) -> tuple[str, list[Any], Callable[[Any], Entry]]:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise FeedError("unreadable", f"The JSON cannot be read ({error}).") from error
+    if not isinstance(document, dict) or not isinstance(document.get("items"), list):
+        raise FeedError("not_a_feed", "What the server sent is JSON, but not a JSON Feed: it has no list of items.")
+    return str(document.get("title") or ""), document["items"], _read_item
+
+
+def _read_entry(raw: Mapping[str, Any]) -> Entry:
+    """An entry of feedparser's."""
+    contents = [str(part.get("value", "")) for part in raw.get("content", [])]
+    claim: datetime | None = None
+    for key in ("published_parsed", "updated_parsed", "created_parsed"):
+        if raw.get(key):
+            claim = datetime.fromtimestamp(timegm(raw[key]), UTC)
+            break
+    link = raw.get("link") or next((e.get("href") for e in raw.get("enclosures", []) if e.get("href")), None)
+    return Entry(
+        title=str(raw.get("title", "")),
+        summary=str(raw.get("summary", "")),
+        body=max(contents, key=len, default=""),
+        url=link,
+        guid=raw.get("id") or None,
+        claim=claim,
+        written=str(raw.get("published") or raw.get("updated") or raw.get("created") or ""),
+    )
+
+
+def _read_item(raw: Any) -> Entry:
+    """An item of a JSON Feed (jsonfeed.org/version/1.1)."""
+    if not isinstance(raw, dict):
+        raise ValueError("is not an object")
+
+    def text(key: str) -> str:
+        value = raw.get(key)
+        return value if isinstance(value, str) else ""
+
+    date = text("date_published") or text("date_modified")
+    try:
+        claim = parse_instant(date) if date else None
+    except ValueError:
+        claim = None
+    guid = raw.get("id")
+    return Entry(
+        title=text("title"),
+        summary=text("summary"),
+        body=text("content_html") or text("content_text"),
+        url=text("url") or text("external_url") or None,
+        guid=str(guid) if isinstance(guid, str | int) else None,
+        claim=claim,
+        written=date,
+    )
+
+
+def _article(entry: Entry, feed_url: str, outlet: str, language: str, seen_at: datetime) -> FoundArticle:
+    """Raises: ValueError saying why the entry cannot be an article."""
+    summary, body = plain_text(entry.summary)[:TEXT_CHARACTERS], plain_text(entry.body)[:TEXT_CHARACTERS]
+    title = one_line(entry.title)
+    if not title:
+        title = _beginning(summary or body)
+    if not title:
+        raise ValueError("has neither title nor text")
+    if summary == body:
+        body = ""
+    url = urljoin(feed_url, entry.url.strip()) if entry.url else None
+    if url is not None and canonical_url(url) is None:
+        url = None
+    event_at, note = published(
+        entry.claim, seen_at=seen_at, date_only=bool(DATE_ONLY.match(entry.written)), written=entry.written.strip()
+    )
+    return FoundArticle(
+        identity=identity(url=url, guid=entry.guid, outlet=outlet, title=title, event_at=event_at),
+        outlet=outlet,
+        title=title,
+        summary=summary,
+        body=body,
+        url=url,
+        language=language,
+        origin="live",
+        event_at=event_at,
+        known_at=seen_at,
+        knowledge="observed",
+        date_note=note,
+    )
+
+
+def _beginning(text: str) -> str:
+    line = text.split("\n", 1)[0]
+    if len(line) <= TITLE_CHARACTERS:
+        return line
+    return line[: TITLE_CHARACTERS - 1].rsplit(" ", 1)[0] + "…"

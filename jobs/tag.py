@@ -1,0 +1,98 @@
+"""Tagging: revisions that the tagger has not read are read in batches, one commit a batch."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import Any, Protocol
+
+from config import definitions
+from models.articles import Revision
+from models.database import Database
+from models.errors import BadRow
+from models.store import tags as tag_store
+from models.tags import NarrativeScore, Tagged, Text
+
+BATCH = 1_000
+
+
+class Tagger(Protocol):
+    name: str
+
+    def tag(self, texts: Iterable[Text]) -> Iterator[Tagged]: ...
+
+
+def baseline_tagger() -> Tagger:
+    from nlp.keywords import KeywordTagger
+
+    return KeywordTagger(definitions.narratives(), definitions.assets())
+
+
+def tag_untagged(
+    database: Database,
+    tagger: Tagger,
+    *,
+    clock: Callable[[], datetime],
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Read what the tagger has not read yet. `progress` is told (done, of). Returns how many revisions were read."""
+    with database.read() as session:
+        waiting = tag_store.count_untagged(session, tagger.name)
+    done, after = 0, 0
+    while True:
+        with database.read() as session:
+            batch = tag_store.untagged(session, tagger.name, after=after, limit=BATCH)
+        if not batch:
+            return done
+        results = list(tagger.tag(_text(revision) for revision in batch))
+        with database.write() as session:
+            pairs = [(revision.id or 0, result) for revision, result in zip(batch, results, strict=True)]
+            tag_store.save_tags(session, tagger.name, pairs, now=clock())
+        done += len(batch)
+        after = batch[-1].id or after
+        if progress is not None:
+            progress(done, max(waiting, done))
+
+
+def _text(revision: Revision) -> Text:
+    return Text(str(revision.id), {"title": revision.title, "summary": revision.summary, "body": revision.body})
+
+
+def read_line(path: str, number: int, line: str) -> Text:
+    """A line {"id", "text"} or {"id", "title", "summary", "body"} as a text. Raises: BadRow."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise BadRow(path, number, f"is not JSON ({error}).") from None
+    if not isinstance(row, dict) or "id" not in row:
+        raise BadRow(path, number, 'is not an object with an "id".')
+    fields = {name: row[name] for name in ("title", "summary", "body", "text") if row.get(name) is not None}
+    if not fields:
+        raise BadRow(path, number, 'has neither "text" nor any of "title", "summary", "body".')
+    wrong = [name for name, value in fields.items() if not isinstance(value, str)]
+    if wrong:
+        raise BadRow(path, number, f"{wrong[0]} is not text.")
+    return Text(str(row["id"]), fields)
+
+
+def result_line(tagged: Tagged, tagger: str) -> dict[str, Any]:
+    """What `storyshift tag --input` writes for one text."""
+    return {
+        "id": tagged.id,
+        "narratives": {tag.narrative: _narrative(tag) for tag in tagged.narratives},
+        "assets": [
+            {
+                "asset": mention.asset,
+                "tone": mention.tone,
+                "salience": mention.salience,
+                "spans": [{"field": s.field, "start": s.start, "end": s.end} for s in mention.spans],
+            }
+            for mention in tagged.assets
+        ],
+        "tagger": tagger,
+    }
+
+
+def _narrative(tag: NarrativeScore) -> dict[str, Any]:
+    evidence = [{"field": s.field, "start": s.start, "end": s.end, "text": s.text} for s in tag.evidence]
+    said = {"score": tag.score, "label": tag.label, "direction": tag.direction, "evidence": evidence}
+    return said if tag.modality is None else said | {"modality": tag.modality}

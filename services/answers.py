@@ -1,0 +1,66 @@
+"""What a service answers with, and how an answer is written: JSON {"meta", "data"}, CSV or Parquet, the same rows."""
+
+import csv
+import io
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+from models.derived import columns
+
+Format = Literal["csv", "json", "parquet"]
+FORMATS: tuple[str, ...] = get_args(Format)
+MEDIA_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+    "parquet": "application/vnd.apache.parquet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows of one derived type, and what they rest on."""
+
+    row_type: type[Any]
+    rows: list[Any]
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def records(self) -> list[dict[str, Any]]:
+        """The rows as plain values; instants as ISO text in UTC."""
+        return [{name: plain(value) for name, value in asdict(row).items()} for row in self.rows]
+
+
+def plain(value: Any) -> Any:
+    """An instant as 2020-03-09T00:00:00Z; everything else as it is."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return value
+
+
+def write(answer: Answer, form: Format) -> bytes:
+    return {"csv": _csv, "json": _json, "parquet": _parquet}[form](answer)
+
+
+def _json(answer: Answer) -> bytes:
+    meta = {name: plain(value) for name, value in answer.meta.items()}
+    return json.dumps({"meta": meta, "data": answer.records()}, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _csv(answer: Answer) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns(answer.row_type), lineterminator="\n")
+    writer.writeheader()
+    for record in answer.records():
+        writer.writerow({name: str(v).lower() if isinstance(v, bool) else v for name, v in record.items()})
+    return text.getvalue().encode()
+
+
+def _parquet(answer: Answer) -> bytes:
+    import pandas as pd
+
+    names = columns(answer.row_type)
+    frame = pd.DataFrame([[getattr(row, name) for name in names] for row in answer.rows], columns=names)
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()

@@ -1,0 +1,196 @@
+"""Articles as a reader sees them: with their narratives, assets and the evidence for each."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session
+
+from config import definitions
+from config.definitions import BASELINE_TAGGER
+from models.errors import BadInput, BadRange, NotFound
+from models.store import articles as article_store
+from models.store import tags as tag_store
+from models.store.articles import ArticleRow
+from models.tags import AssetMention, NarrativeTag
+
+MAX_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SpanView:
+    """A place in the named field; offsets count Unicode code points, half-open."""
+
+    field: str
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NarrativeView:
+    narrative: str
+    score: float
+    label: bool
+    direction: int
+    modality: str | None
+    evidence: list[SpanView]
+
+
+@dataclass(frozen=True, slots=True)
+class AssetView:
+    asset: str
+    tone: float | None
+    salience: float
+    spans: list[SpanView]
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleView:
+    id: int
+    story_id: int
+    outlet: str
+    url: str | None
+    language: str
+    origin: str
+    event_at: datetime
+    known_at: datetime
+    knowledge: str
+    date_note: str | None
+    revisions: int
+    title: str
+    summary: str
+    tagger: str
+    narratives: list[NarrativeView]
+    assets: list[AssetView]
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionView:
+    seen_at: datetime
+    title: str
+    summary: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class WholeArticle:
+    """An article with its body, and every wording that was seen, oldest first."""
+
+    article: ArticleView
+    body: str
+    history: list[RevisionView]
+
+
+@dataclass(frozen=True, slots=True)
+class ArticlePage:
+    data: list[ArticleView]
+    next_cursor: str | None
+    """Pass it as `cursor` for the next page; None on the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleQuestion:
+    start: datetime | None = None
+    end: datetime | None = None
+    narrative: str | None = None
+    asset: str | None = None
+    outlet: str | None = None
+    tagger: str = BASELINE_TAGGER
+    as_of: datetime | None = None
+    cursor: str | None = None
+    limit: int = 50
+
+
+def search_articles(session: Session, question: ArticleQuestion, *, now: datetime) -> ArticlePage:
+    """Articles published in [start, end), newest first. Raises: UnknownName, BadRange, BadInput (cursor, limit)."""
+    if question.narrative is not None:
+        definitions.narrative(question.narrative)
+    if question.asset is not None:
+        definitions.asset(question.asset)
+    if question.start is not None and question.end is not None and question.start >= question.end:
+        raise BadRange(f"start ({question.start:%Y-%m-%d}) must be before end ({question.end:%Y-%m-%d}).")
+    if not 1 <= question.limit <= MAX_LIMIT:
+        raise BadInput(f"limit is {question.limit}; it must be from 1 to {MAX_LIMIT}.")
+    rows = article_store.find_articles(
+        session,
+        start=question.start,
+        end=question.end,
+        as_of=question.as_of or now,
+        narrative=question.narrative,
+        asset=question.asset,
+        outlet=question.outlet,
+        tagger=question.tagger,
+        before=_place(question.cursor),
+        limit=question.limit + 1,
+    )
+    page = rows[: question.limit]
+    cursor = _cursor(page[-1]) if len(rows) > question.limit else None
+    return ArticlePage(_views(session, page, question.tagger), cursor)
+
+
+def get_article(
+    session: Session, article_id: int, *, now: datetime, as_of: datetime | None = None, tagger: str = BASELINE_TAGGER
+) -> WholeArticle:
+    """Raises: NotFound if there is no such article, or it was not known yet."""
+    row = article_store.get_article(session, article_id, as_of=as_of or now)
+    if row is None:
+        raise NotFound(f"There is no article {article_id}" + (" known at that time." if as_of else "."))
+    history = article_store.get_revisions(session, article_id, as_of=as_of or now)
+    return WholeArticle(
+        article=_views(session, [row], tagger)[0],
+        body=row.body,
+        history=[RevisionView(r.seen_at, r.title, r.summary, r.body) for r in history],
+    )
+
+
+def _views(session: Session, rows: list[ArticleRow], tagger: str) -> list[ArticleView]:
+    narratives, assets = tag_store.tags_of(session, [row.revision_id for row in rows], tagger)
+    return [
+        ArticleView(
+            id=row.id,
+            story_id=row.story_id,
+            outlet=row.outlet,
+            url=row.url,
+            language=row.language,
+            origin=row.origin,
+            event_at=row.event_at,
+            known_at=row.known_at,
+            knowledge=row.knowledge,
+            date_note=row.date_note,
+            revisions=row.revisions,
+            title=row.title,
+            summary=row.summary,
+            tagger=tagger,
+            narratives=[_narrative(tag) for tag in narratives.get(row.revision_id, [])],
+            assets=[_asset(mention) for mention in assets.get(row.revision_id, [])],
+        )
+        for row in rows
+    ]
+
+
+def _narrative(tag: NarrativeTag) -> NarrativeView:
+    evidence = [SpanView(**span) for span in tag.evidence]
+    return NarrativeView(tag.narrative, tag.score, tag.label, tag.direction, tag.modality, evidence)
+
+
+def _asset(mention: AssetMention) -> AssetView:
+    return AssetView(mention.asset, mention.tone, mention.salience, [SpanView(**span) for span in mention.spans])
+
+
+def _cursor(row: ArticleRow) -> str:
+    return base64.urlsafe_b64encode(f"{row.event_at.isoformat()} {row.id}".encode()).decode()
+
+
+def _place(cursor: str | None) -> tuple[datetime, int] | None:
+    if cursor is None:
+        return None
+    try:
+        at, article_id = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().split()
+        when = datetime.fromisoformat(at)
+        if when.tzinfo is None:
+            raise ValueError
+        return when, int(article_id)
+    except (ValueError, binascii.Error, UnicodeDecodeError):
+        raise BadInput("cursor is not one that an earlier answer gave; start again without it.") from None

@@ -1,0 +1,75 @@
+"""What can be asked about, and how much there is of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session
+
+from config import definitions
+from config.definitions import BASELINE_TAGGER, CORE_NARRATIVES
+from models.store import articles as article_store
+from models.store import feeds as feed_store
+from models.store import prices as price_store
+from models.store import tags as tag_store
+
+
+@dataclass(frozen=True, slots=True)
+class NarrativeView:
+    narrative: str
+    name: str
+    definition: str
+    pole: str
+    core: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AssetView:
+    asset: str
+    name: str
+    unit: str
+    mentioned: bool
+    """Whether news is searched for it; otherwise it is only priced."""
+    instrument: str
+    """Whose bars stand for it."""
+    n_bars: int
+    first_close: datetime | None
+    last_close: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordView:
+    """How much the record holds."""
+
+    articles: int
+    untagged: int
+    fetches: int
+
+
+def narratives() -> list[NarrativeView]:
+    return [
+        NarrativeView(key, found.name, found.definition, found.pole, key in CORE_NARRATIVES)
+        for key, found in definitions.narratives().items()
+    ]
+
+
+def assets(session: Session) -> list[AssetView]:
+    priced = price_store.priced_assets(session)
+    return [
+        AssetView(
+            key,
+            found.name,
+            found.unit,
+            bool(found.aliases or found.exact),
+            definitions.priced_as(key),
+            *priced.get(definitions.priced_as(key), (0, None, None)),
+        )
+        for key, found in definitions.assets().items()
+    ]
+
+
+def record(session: Session) -> RecordView:
+    return RecordView(
+        articles=article_store.count_articles(session),
+        untagged=tag_store.count_untagged(session, BASELINE_TAGGER),
+        fetches=feed_store.count_fetches(session),
+    )

@@ -1,0 +1,31 @@
+"""Instants as people write them in a question: ISO dates and instants, read as UTC where they name no zone."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+
+from models.base import end_of_day
+from models.errors import BadRange
+
+
+def parse_bound(text: str | None, name: str) -> datetime | None:
+    """A start or end; a date is its first instant. Raises: BadRange naming the parameter."""
+    return _parse(text, name, lambda day: datetime.combine(day, time(0), tzinfo=UTC))
+
+
+def parse_as_of(text: str | None) -> datetime | None:
+    """An instant of knowledge; a date is its last second. Raises: BadRange."""
+    return _parse(text, "as_of", end_of_day)
+
+
+def _parse(text: str | None, name: str, from_day: Callable[[date], datetime]) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        if len(text) == 10:
+            return from_day(date.fromisoformat(text))
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise BadRange(
+            f"{name} is {text!r}; write a date like 2020-03-09 or an instant like 2020-03-09T14:30:00Z."
+        ) from None

@@ -1,0 +1,200 @@
+"""Series over time: intensity, shift, prices, and the join of them. Each: store -> analysis -> answer.
+
+Every function takes `now`, the instant of the question. `as_of` (by default `now`) is the instant of knowledge:
+nothing that was known later enters.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session
+
+from analysis.buckets import GRACE, MAX_DAYS, Bucket, end_of, floor_one, starts
+from analysis.intensity import Weighting, intensity_points
+from analysis.join import bucket_returns
+from analysis.shift import POLES, WARM_UP_DAYS, shift_points
+from config import definitions
+from config.definitions import BASELINE_TAGGER, CORE_NARRATIVES
+from models.derived import IntensityPoint, JoinedPoint, PricePoint, ShiftPoint
+from models.errors import BadRange, UnknownName
+from models.store import prices as price_store
+from models.store import stories as story_store
+from models.store import tags as tag_store
+from services.answers import Answer
+
+DEFAULT_SPAN = timedelta(days=365)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a series. Instants are aware UTC; the range is half-open and widened to whole buckets."""
+
+    start: datetime | None = None
+    """By default a year before the end (three months for hours)."""
+    end: datetime | None = None
+    """By default just after the latest story that was known."""
+    bucket: Bucket = "day"
+    as_of: datetime | None = None
+    tagger: str = BASELINE_TAGGER
+    outlet: str | None = None
+    weighting: Weighting = "story"
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """A question with nothing left open."""
+
+    starts: list[datetime]
+    start: datetime
+    end: datetime
+    as_of: datetime
+
+
+def intensity(session: Session, narratives: list[str], question: Question, *, now: datetime) -> Answer:
+    """Share of stories that carry each narrative, by bucket; all narratives if none is named.
+
+    Raises: UnknownName, BadRange.
+    """
+    keys = narratives or list(definitions.narratives())
+    for key in keys:
+        definitions.narrative(key)
+    scope = _scope(session, question, now)
+    frames = _frames(session, question, scope, keys, history=False)
+    points = intensity_points(
+        frames.totals,
+        frames.carried,
+        story_store.fetch_counts(session, start=scope.start, end=min(scope.end, scope.as_of)),
+        narratives=keys,
+        starts=scope.starts,
+        bucket=question.bucket,
+        weighting=question.weighting,
+        now=scope.as_of,
+    )
+    return Answer(IntensityPoint, points, _meta(question, scope, weighting=question.weighting, interval=0.9))
+
+
+def shift(session: Session, question: Question, *, now: datetime) -> Answer:
+    """θ and the state of the story, by day, week or month. Raises: UnknownName, BadRange."""
+    scope = _scope(session, question, now)
+    frames = _frames(session, question, scope, list(POLES.all), history=True)
+    points = shift_points(frames.totals, frames.carried, starts=scope.starts, bucket=question.bucket, now=scope.as_of)
+    meta = _meta(
+        question,
+        scope,
+        interval=0.9,
+        baseline_needs_days=WARM_UP_DAYS,
+        first_story_at=story_store.event_range(session, as_of=scope.as_of)[0],
+    )
+    return Answer(ShiftPoint, points, meta)
+
+
+def prices(session: Session, asset: str, question: Question, *, now: datetime) -> Answer:
+    """The closes of an asset in [start, end), as they were known. Raises: UnknownName, BadRange."""
+    instrument = definitions.priced_as(asset)
+    as_of = _as_of(question, now)
+    if question.start is not None and question.end is not None and question.start >= question.end:
+        raise BadRange(f"start ({question.start:%Y-%m-%d}) must be before end ({question.end:%Y-%m-%d}).")
+    rows = price_store.read_bars(session, instrument, as_of=as_of, start=question.start, end=question.end)
+    unit = definitions.asset(instrument).unit
+    return Answer(
+        PricePoint, rows, {"asset": asset, "instrument": instrument, "unit": unit, "as_of": as_of, "n": len(rows)}
+    )
+
+
+def joined(session: Session, asset: str, question: Question, *, now: datetime) -> Answer:
+    """θ and the core intensities beside what the asset did in each bucket and next. Raises: UnknownName, BadRange.
+
+    `dropped_same` and `dropped_next` in the meta count the buckets with θ for which a return is missing.
+    """
+    instrument = definitions.priced_as(asset)
+    shifts = shift(session, question, now=now)
+    shares = intensity(session, [key for key in CORE_NARRATIVES if key in definitions.narratives()], question, now=now)
+    scope = _scope(session, question, now)
+    bars = price_store.read_bars(session, instrument, as_of=scope.as_of)
+    returns = bucket_returns(bars, starts=scope.starts, bucket=question.bucket)
+    share = {(point.bucket_start, point.narrative): point.intensity for point in shares.rows}
+    rows = [
+        JoinedPoint(
+            bucket_start=point.bucket_start,
+            asset=asset,
+            index=point.index,
+            state=point.state,
+            safe_haven=share.get((point.bucket_start, "safe_haven")),
+            debasement=share.get((point.bucket_start, "debasement")),
+            liquidity=share.get((point.bucket_start, "liquidity")),
+            fiscal_stress=share.get((point.bucket_start, "fiscal_stress")),
+            n_stories=point.n_stories,
+            thin=point.thin,
+            open=point.open,
+            close=found.close,
+            closed_at=found.closed_at,
+            return_same=found.return_same,
+            return_next=found.return_next,
+            next_from=found.next_from,
+            next_to=found.next_to,
+        )
+        for point, found in zip(shifts.rows, returns, strict=True)
+    ]
+    told = [row for row in rows if row.n_stories]
+    return Answer(
+        JoinedPoint,
+        rows,
+        shifts.meta
+        | {
+            "asset": asset,
+            "instrument": instrument,
+            "n_bars": len(bars),
+            "dropped_same": sum(row.return_same is None for row in told),
+            "dropped_next": sum(row.return_next is None for row in told),
+        },
+    )
+
+
+def _as_of(question: Question, now: datetime) -> datetime:
+    if question.as_of is not None and question.as_of > now:
+        raise BadRange(f"as_of ({question.as_of:%Y-%m-%dT%H:%M:%SZ}) lies in the future; nothing is known then yet.")
+    return question.as_of or now
+
+
+def _scope(session: Session, question: Question, now: datetime) -> _Scope:
+    as_of = _as_of(question, now)
+    known = tag_store.taggers(session)
+    if question.tagger not in known and question.tagger != BASELINE_TAGGER:
+        raise UnknownName("tagger", question.tagger, known or [BASELINE_TAGGER])
+    end = question.end
+    if end is None:
+        latest = story_store.event_range(session, as_of=as_of)[1] or as_of
+        end = max(latest, question.start or latest) + timedelta(seconds=1)
+    start = question.start
+    if start is None:
+        start = end - min(DEFAULT_SPAN, timedelta(days=MAX_DAYS[question.bucket]) - timedelta(days=1))
+    buckets = starts(start, end, question.bucket)
+    return _Scope(buckets, floor_one(start, question.bucket), end_of(buckets[-1], question.bucket), as_of)
+
+
+def _frames(
+    session: Session, question: Question, scope: _Scope, narratives: list[str], *, history: bool
+) -> story_store.StoryFrames:
+    return story_store.story_frames(
+        session,
+        start=None if history else scope.start,
+        end=scope.end,
+        as_of=scope.as_of,
+        tagger=question.tagger,
+        narratives=narratives,
+        outlet=question.outlet,
+    )
+
+
+def _meta(question: Question, scope: _Scope, **more: Any) -> dict[str, Any]:
+    return {
+        "start": scope.start,
+        "end": scope.end,
+        "bucket": question.bucket,
+        "as_of": scope.as_of,
+        "tagger": question.tagger,
+        "outlet": question.outlet,
+        "grace_hours": GRACE.total_seconds() / 3600,
+        "n": len(scope.starts),
+    } | more

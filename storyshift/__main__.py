@@ -1,0 +1,458 @@
+"""The command line. Each command: read the question, open the database, call a job or a service, print.
+
+Exit codes: 0 the job ran (items that failed are counted on stderr), 1 it failed, 2 it was called wrongly,
+130 it was stopped by Ctrl-C. Heavy libraries are imported inside the commands that need them.
+"""
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from models.errors import BadFile, BadInput, ConfigError, StoryshiftError
+from storyshift.output import progress, put, put_json, say
+
+if TYPE_CHECKING:
+    from jobs.imports import ImportReport
+    from models.database import Database
+    from services.series import Question
+
+app = typer.Typer(
+    help="When the story in financial news shifts from panic to devaluation, and what bitcoin does around it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+feeds_app = typer.Typer(help="The feeds that are collected.", no_args_is_help=True)
+import_app = typer.Typer(help="Bring archives in: news, prices, macro series.", no_args_is_help=True)
+narratives_app = typer.Typer(help="The narratives that articles are tagged with.", no_args_is_help=True)
+app.add_typer(feeds_app, name="feeds")
+app.add_typer(import_app, name="import")
+app.add_typer(narratives_app, name="narratives")
+
+SHOWN_REFUSALS = 50
+
+
+class SeriesFormat(StrEnum):
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+class TextFormat(StrEnum):
+    text = "text"
+    json = "json"
+
+
+class BucketName(StrEnum):
+    hour = "hour"
+    day = "day"
+    week = "week"
+    month = "month"
+
+
+class WeightingName(StrEnum):
+    story = "story"
+    article = "article"
+
+
+Narratives = Annotated[list[str] | None, typer.Option("--narrative", help="Its key; repeat for several. Default: all.")]
+Asset = Annotated[str, typer.Option(help="The asset's key, e.g. BTC, XAU, XAG.")]
+Start = Annotated[str | None, typer.Option(help="First day or instant, UTC. Default: a year before the end.")]
+End = Annotated[str | None, typer.Option(help="End, exclusive. Default: just after the latest story.")]
+BucketOption = Annotated[BucketName, typer.Option(help="Width of a bucket; weeks begin on Monday.")]
+AsOf = Annotated[str | None, typer.Option(help="Answer as it was known then; a date means the end of that day.")]
+Tagger = Annotated[str | None, typer.Option(help="Whose tags are counted, as name@revision.")]
+Outlet = Annotated[str | None, typer.Option(help="Only this outlet's articles.")]
+Weighting = Annotated[WeightingName, typer.Option(help="story: copies count once; article: each counts.")]
+Format = Annotated[SeriesFormat, typer.Option("--format", help="How the rows are written to stdout.")]
+Report = Annotated[TextFormat, typer.Option("--format", help="text on stderr, or one JSON document on stdout.")]
+Port = Annotated[int, typer.Option(help="Where the page is served.", min=1, max=65535)]
+Host = Annotated[str, typer.Option(help="The address to listen on; beyond loopback set STORYSHIFT_ALLOWED_HOSTS.")]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _database() -> "Database":
+    from config.settings import get_settings
+    from models.database import Database
+
+    return Database.open(get_settings().database_url)
+
+
+# -- running ----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(port: Port = 8000, host: Host = "127.0.0.1") -> None:
+    """Collect, tag and serve the page, all in one process."""
+    from storyshift.serving import serve_page
+
+    serve_page(_database(), host=host, port=port, clock=_now, with_worker=True)
+
+
+@app.command()
+def serve(port: Port = 8000, host: Host = "127.0.0.1") -> None:
+    """Serve the page and the API only."""
+    from storyshift.serving import serve_page
+
+    serve_page(_database(), host=host, port=port, clock=_now, with_worker=False)
+
+
+@app.command()
+def worker() -> None:
+    """Collect and tag on a clock, without a page."""
+    from threading import Event
+
+    from jobs.scheduler import work
+    from storyshift.serving import log_to_stderr
+
+    log_to_stderr()
+    say("Collecting and tagging; Ctrl-C stops.")
+    work(_database(), clock=_now, stop=Event())
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema. Every other command does so too when it opens it."""
+    from config.settings import get_settings
+    from models.database import Database
+
+    database = Database(get_settings().database_url)
+    say(f"{database}: " + ("migrated." if database.migrate() else "is at the newest schema already."))
+
+
+# -- collecting and importing -----------------------------------------------------------------------------------------
+
+
+@app.command()
+def collect(
+    once: Annotated[bool, typer.Option("--once", help="Visit the feeds that are due, then stop.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Visit all feeds, due or not, then stop.")] = False,
+    form: Report = TextFormat.text,
+) -> None:
+    """Fetch the feeds that are due; without --once or --all, again and again (as `worker` does, without tagging)."""
+    from dataclasses import asdict
+    from time import sleep
+
+    from config.definitions import feeds
+    from jobs.collect import collect as collect_feeds
+    from jobs.scheduler import LOOK_EVERY_SECONDS
+    from services.sources import seed_feeds
+
+    database = _database()
+    while True:
+        with database.write() as session:
+            seed_feeds(session, feeds(), now=_now())
+        with progress("collecting", "feeds") as told:
+            report = collect_feeds(database, clock=_now, every=every, progress=told)
+        for failure in report.errors:
+            say(f"failed: {failure['url']}: {failure['error']}")
+        if report.feeds or once or every:
+            say(
+                f"{report.feeds} feeds due: {report.fetched} fetched, {report.not_modified} not modified, "
+                f"{report.failed} failed; {report.new_articles} new articles, {report.revised_articles} revised, "
+                f"{report.refused_entries} entries refused, in {report.seconds:.1f} s."
+            )
+        if once or every:
+            if form is TextFormat.json:
+                put_json(asdict(report))
+            return
+        sleep(LOOK_EVERY_SECONDS)
+
+
+@feeds_app.command("list")
+def feeds_list(form: Report = TextFormat.text) -> None:
+    """Every feed with what its server last said."""
+    from dataclasses import asdict
+
+    from config.definitions import feeds
+    from services.sources import list_feeds, seed_feeds
+
+    database = _database()
+    with database.write() as session:
+        seed_feeds(session, feeds(), now=_now())
+    with database.read() as session:
+        found = list_feeds(session)
+    if form is TextFormat.json:
+        put_json([asdict(feed) for feed in found])
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("outlet", "kind", "articles", "last", "next", "url", box=None, header_style="bold")
+    for feed in found:
+        said = feed.last_error or (str(feed.last_status) if feed.last_status else "never fetched")
+        table.add_row(feed.outlet, feed.kind, str(feed.articles), said, f"{feed.next_fetch_at:%m-%d %H:%M}", feed.url)
+    Console().print(table)
+
+
+@feeds_app.command("add")
+def feeds_add(
+    url: Annotated[str, typer.Argument(help="The feed's own address.")],
+    outlet: Annotated[str, typer.Option(help="Who publishes it. Default: the host's name.")] = "",
+    kind: Annotated[str, typer.Option(help="general, markets, macro, metals, crypto or central_bank.")] = "general",
+    language: Annotated[str, typer.Option(help="The language it is written in, as a two-letter code.")] = "en",
+) -> None:
+    """Collect one more feed. Adding it again changes nothing; adding a removed one takes it back."""
+    from services.sources import add_feed
+
+    with _database().write() as session:
+        added = add_feed(session, url, outlet=outlet, kind=kind, language=language, now=_now())
+    say(f"{url}: " + ("added; it is fetched at the next collecting." if added else "is collected already."))
+
+
+@feeds_app.command("remove")
+def feeds_remove(url: Annotated[str, typer.Argument(help="The feed's address, as `feeds list` shows it.")]) -> None:
+    """Stop collecting a feed. Its articles stay."""
+    from services.sources import remove_feed
+
+    with _database().write() as session:
+        remove_feed(session, url, now=_now())
+    say(f"{url}: removed; its articles stay.")
+
+
+Files = Annotated[list[Path], typer.Argument(help="Files (.jsonl, .csv, .parquet; also .gz), or folders of them.")]
+
+
+@import_app.command("news")
+def import_news(paths: Files, form: Report = TextFormat.text) -> None:
+    """Bring news archives in: columns published_at, title; also summary, body, url, outlet, first_seen_at."""
+    from jobs.imports import import_news as bring
+
+    database = _database()
+
+    def one(path: Path) -> "ImportReport":
+        with progress(f"importing {path.name}") as told:
+            return bring(database, path, now=_now(), progress=told)
+
+    _import_all(paths, one, "articles", form)
+
+
+@import_app.command("prices")
+def import_prices(
+    paths: Files,
+    asset: Annotated[str | None, typer.Option(help="The asset's key. Default: the file's name (BTC.csv).")] = None,
+    form: Report = TextFormat.text,
+) -> None:
+    """Bring daily closes in: columns date and close. A corrected close is kept beside the old one."""
+    from jobs.imports import import_prices as bring
+
+    database = _database()
+    _import_all(paths, lambda path: bring(database, path, asset=asset, now=_now()), "closes", form)
+
+
+@import_app.command("macro")
+def import_macro(
+    paths: Files,
+    series: Annotated[str | None, typer.Option(help="The series' key. Default: the file's name (DFII10.csv).")] = None,
+    form: Report = TextFormat.text,
+) -> None:
+    """Bring macro series in: columns date and the series' key (or value), as FRED writes them."""
+    from jobs.imports import import_macro as bring
+
+    database = _database()
+    _import_all(paths, lambda path: bring(database, path, series=series, now=_now()), "values", form)
+
+
+def _import_all(paths: list[Path], one: Callable[[Path], "ImportReport"], what: str, form: TextFormat) -> None:
+    """Import each file; one that cannot be read does not stop the others, but the exit code tells."""
+    from dataclasses import asdict
+
+    reports, failed = [], 0
+    for path in _files(paths):
+        try:
+            report = one(path)
+        except (BadFile, BadInput) as error:
+            say(f"error: {error}")
+            failed += 1
+            continue
+        reports.append(report)
+        for refusal in report.refused[:SHOWN_REFUSALS]:
+            say(f"refused: {refusal}")
+        if len(report.refused) > SHOWN_REFUSALS:
+            say(f"refused: … and {len(report.refused) - SHOWN_REFUSALS} more rows; --format json lists them all.")
+        rate = f", {report.rows / report.seconds:,.0f} rows/s" if report.rows > 1000 and report.seconds else ""
+        empty = f", {report.empty} without a value" if report.empty else ""
+        say(
+            f"{path}: {report.rows} rows: {report.new} new {what}, {report.revised} revised, {report.known} known"
+            f"{empty}, {len(report.refused)} refused, in {report.seconds:.1f} s{rate}."
+        )
+        failed += bool(report.rows and len(report.refused) == report.rows)
+    if form is TextFormat.json:
+        put_json(
+            [asdict(r) | {"refused": [{"line": bad.line, "reason": bad.reason} for bad in r.refused]} for r in reports]
+        )
+    if failed:
+        raise typer.Exit(1)
+
+
+def _files(paths: list[Path]) -> list[Path]:
+    """The files named, and those of a known format in the folders named."""
+    from ingest.rows import FORMATS
+
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(file for file in path.iterdir() if file.name.lower().endswith(FORMATS))
+        if not inside:
+            raise BadInput(f"{path} holds no file that can be read: {', '.join(FORMATS)}.")
+        found.extend(inside)
+    return found
+
+
+# -- tagging ----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def tag(
+    source: Annotated[str | None, typer.Option("--input", help="Texts as JSON lines; - is stdin. No database.")] = None,
+    target: Annotated[str, typer.Option("--output", help="Where the tags go, with --input; - is stdout.")] = "-",
+) -> None:
+    """Tag what the store has untagged; with --input, tag a file and touch no database."""
+    from time import perf_counter
+
+    from jobs.tag import baseline_tagger, tag_untagged
+
+    if source is not None:
+        from storyshift.tagging import tag_stream
+
+        tag_stream(source, target)
+        return
+    database, tagger, began = _database(), baseline_tagger(), perf_counter()
+    with progress(f"tagging with {tagger.name}", "texts") as told:
+        read = tag_untagged(database, tagger, clock=_now, progress=told)
+    seconds = perf_counter() - began
+    say(
+        f"{read} texts tagged by {tagger.name} in {seconds:.1f} s"
+        + (f", {read / seconds:,.0f} texts/s." if read else ".")
+    )
+
+
+@narratives_app.command("list")
+def narratives_list(form: Report = TextFormat.text) -> None:
+    """The narratives and what each means."""
+    from dataclasses import asdict
+
+    from services.catalog import narratives
+
+    if form is TextFormat.json:
+        put_json([asdict(found) for found in narratives()])
+        return
+    for found in narratives():
+        print(f"{found.narrative}  ({found.pole})\n    {found.definition}")
+
+
+# -- series -----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def series(
+    narrative: Narratives = None,
+    start: Start = None,
+    end: End = None,
+    bucket: BucketOption = BucketName.day,
+    as_of: AsOf = None,
+    tagger: Tagger = None,
+    outlet: Outlet = None,
+    weighting: Weighting = WeightingName.story,
+    form: Format = SeriesFormat.csv,
+) -> None:
+    """Share of stories that carry each narrative, with its 90 % interval."""
+    from services.series import intensity
+
+    question = _question(start, end, bucket, as_of, tagger, outlet, weighting)
+    with _database().read() as session:
+        put(intensity(session, narrative or [], question, now=_now()), form.value)
+
+
+@app.command()
+def shift(
+    start: Start = None,
+    end: End = None,
+    bucket: BucketOption = BucketName.day,
+    as_of: AsOf = None,
+    tagger: Tagger = None,
+    outlet: Outlet = None,
+    form: Format = SeriesFormat.csv,
+) -> None:
+    """θ between panic (0) and devaluation (1), with its interval and the state of the story."""
+    from services.series import shift as answer
+
+    question = _question(start, end, bucket, as_of, tagger, outlet)
+    with _database().read() as session:
+        put(answer(session, question, now=_now()), form.value)
+
+
+@app.command()
+def joined(
+    asset: Asset = "BTC",
+    start: Start = None,
+    end: End = None,
+    bucket: BucketOption = BucketName.day,
+    as_of: AsOf = None,
+    tagger: Tagger = None,
+    outlet: Outlet = None,
+    form: Format = SeriesFormat.csv,
+) -> None:
+    """θ and the core intensities beside what an asset did in each bucket and next."""
+    from services.series import joined as answer
+
+    question = _question(start, end, bucket, as_of, tagger, outlet)
+    with _database().read() as session:
+        found = answer(session, asset, question, now=_now())
+    if not found.meta["n_bars"]:
+        say(f"note: there are no closes of {found.meta['instrument']} yet; `storyshift import prices` brings them in.")
+    put(found, form.value)
+
+
+def _question(
+    start: str | None,
+    end: str | None,
+    bucket: BucketName,
+    as_of: str | None,
+    tagger: str | None,
+    outlet: str | None,
+    weighting: WeightingName = WeightingName.story,
+) -> "Question":
+    from config.definitions import BASELINE_TAGGER
+    from services.instants import parse_as_of, parse_bound
+    from services.series import Question
+
+    return Question(
+        start=parse_bound(start, "--start"),
+        end=parse_bound(end, "--end"),
+        bucket=bucket.value,
+        as_of=parse_as_of(as_of),
+        tagger=tagger or BASELINE_TAGGER,
+        outlet=outlet,
+        weighting=weighting.value,
+    )
+
+
+def main() -> None:
+    """The console script: runs a command and turns our errors into one sentence and an exit code."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        say("stopped; what was committed is kept, and the same command completes it.")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+    except StoryshiftError as error:
+        say(f"error: {error}")
+        usage = isinstance(error, BadInput | ConfigError) and not isinstance(error, BadFile)
+        sys.exit(2 if usage else 1)
+
+
+if __name__ == "__main__":
+    main()

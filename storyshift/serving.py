@@ -1,0 +1,72 @@
+"""Serving the page, with or without the worker in the same process."""
+
+import ipaddress
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from threading import Event, Thread
+
+import uvicorn
+
+from api.app import create_app
+from config.settings import get_settings
+from jobs.scheduler import work
+from models.database import Database
+from models.errors import ConfigError, PortBusy
+from storyshift.output import say
+
+
+def serve_page(database: Database, *, host: str, port: int, clock: Callable[[], datetime], with_worker: bool) -> None:
+    """Returns when stopped by Ctrl-C or SIGTERM. Raises: PortBusy, ConfigError."""
+    if not _is_loopback(host) and not get_settings().allowed_hosts:
+        raise ConfigError(
+            f"Listening on {host} would open the page to others. If that is meant, say under which names it may be "
+            "opened: STORYSHIFT_ALLOWED_HOSTS=name,other-name."
+        )
+    listener = _listen(host, port)
+    log_to_stderr()
+    stop = Event()
+    if with_worker:
+        Thread(target=work, args=(database,), kwargs={"clock": clock, "stop": stop}, daemon=True).start()
+    say(f"Storyshift: http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/  (API: /docs)")  # noqa: S104
+    say(f"Database: {database}. {'Collecting and tagging as feeds fall due. ' if with_worker else ''}Ctrl-C stops.")
+    config = uvicorn.Config(create_app(database, clock=clock), log_level="warning", access_log=False)
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        stop.set()
+        listener.close()
+
+
+def log_to_stderr() -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror:
+        raise ConfigError(f"--host {host} is not an address of this machine.") from None
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        if isinstance(error, PermissionError):
+            raise ConfigError(f"Port {port} needs more rights than this user has. Choose one above 1023.") from None
+        if error.errno == 98 or "in use" in str(error):
+            raise PortBusy(port) from None
+        raise ConfigError(f"Cannot listen on {host}:{port} ({error.strerror}).") from None
+    return listener

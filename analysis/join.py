@@ -58,5 +58,6 @@ def bucket_returns(bars: list[PricePoint], *, starts: list[datetime], bucket: Bu
     return found
 
 
-def _return(first: PricePoint, last: PricePoint) -> float:
-    return round(log(last.close / first.close), 8)
+def _return(first: PricePoint, last: PricePoint) -> float | None:
+    """None where a close is below 0, as oil's was on 2020-04-20: a ratio of such prices says nothing."""
+    return round(log(last.close / first.close), 8) if min(first.close, last.close) > 0 else None

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import signal, stats
+from scipy import special
 
 from analysis.buckets import GRACE, Bucket, end_of, floor
 from analysis.intensity import THIN_BELOW, known
@@ -49,7 +49,7 @@ class Mass:
 
     def above(self, level: float) -> Array:
         """P(ratio > level) by day."""
-        return np.asarray(stats.gamma.sf(level * self.shape / self.mean, self.shape))
+            return np.asarray(special.gammaincc(self.shape, level * self.shape / self.mean))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +83,15 @@ def shift_points(
     if bucket == "hour":
         raise BadRange("The shift index is a daily statistic. Ask by day, week or month.")
     daily = daily_shift(totals, carried)
-    buckets = floor(pd.Series(daily.index), bucket).to_numpy()
-    stories = daily["n_stories"].groupby(buckets).sum().to_dict()
-    last = {
-        key: row
-        for key, row in zip(pd.DatetimeIndex(buckets, tz="UTC"), daily.to_dict("records"), strict=True)
-        if row["n_stories"]
-    }
+    buckets = pd.DatetimeIndex(floor(pd.Series(daily.index), bucket))
+    stories: dict[Any, int] = daily["n_stories"].groupby(buckets).sum().to_dict()
+    days = zip(buckets, daily.to_dict("records"), strict=True)
+    last = {start: row for start, row in days if row["n_stories"]}
     progress: dict[Any, float] = daily["progress"].to_dict()
     points: list[ShiftPoint] = []
     for start in starts:
         row = last.get(pd.Timestamp(start), {})
-        n_stories = int(stories.get(pd.Timestamp(start).tz_localize(None), 0))
+        n_stories = int(stories.get(pd.Timestamp(start), 0))
         values = {name: known(row.get(name, np.nan)) for name in VALUES}
         points.append(
             ShiftPoint(
@@ -162,8 +159,8 @@ def _history(exposure: "pd.Series[float]") -> tuple[NDArray[np.bool_], Array]:
 def _discounted(values: NDArray[np.floating[Any]], half_life: float) -> Array:
     """The sum of all values up to each day, each halved every `half_life` days."""
     discount = 0.5 ** (1 / half_life)
-    summed: Array = signal.lfilter([1.0], [1.0, -discount], values)
-    return summed
+    weights = (1 - discount ** np.arange(1, len(values) + 1)) / (1 - discount)
+    return pd.Series(values).ewm(halflife=half_life).mean().to_numpy("float64") * weights
 
 
 def _ratio(counts: "pd.Series[float]", exposure: "pd.Series[float]", ready: NDArray[np.bool_]) -> Mass:
@@ -203,14 +200,14 @@ def _theta(panic: Mass, devaluation: Mass) -> dict[str, Array]:
     """θ with its 90 % interval: the odds d / p of two gammas follow an F distribution."""
     odds = devaluation.mean / panic.mean
     df_d, df_p = 2 * devaluation.shape, 2 * panic.shape
-    low, high = odds * stats.f.ppf(0.05, df_d, df_p), odds * stats.f.ppf(0.95, df_d, df_p)
+    low, high = odds * special.fdtri(df_d, df_p, 0.05), odds * special.fdtri(df_d, df_p, 0.95)
     return {
         "panic": panic.mean,
         "devaluation": devaluation.mean,
         "index": odds / (1 + odds),
         "low": low / (1 + low),
         "high": high / (1 + high),
-        "p_devaluation": np.asarray(stats.f.sf(1 / odds, df_d, df_p)),
+        "p_devaluation": np.asarray(special.fdtrc(df_d, df_p, 1 / odds)),
     }
 
 

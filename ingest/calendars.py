@@ -38,7 +38,7 @@ def _session_closes(days: Sequence[date], asset: Asset) -> list[datetime]:
         )
     except (exchange_calendars.errors.InvalidCalendarName, ValueError) as error:
         raise ConfigError(f"assets.toml: calendar {asset.calendar!r} of {asset.name}: {error}") from None
-    closes = calendar.closes
+    closes = calendar.closes.dt.tz_convert(None)
     wanted = pd.DatetimeIndex(pd.to_datetime(list(days)))
     nearest = closes.index.get_indexer(wanted, method="nearest")
     after_midnight = closes.iloc[nearest].to_numpy() - closes.index[nearest].to_numpy()

@@ -42,8 +42,8 @@ def read_bars(path: Path, key: str, asset: Asset, *, now: datetime) -> PriceFile
             if close is None:
                 result.empty += 1
                 continue
-            if close <= 0:
-                raise ValueError(f"close is {close:g}; a price is above 0.")
+            if close == 0:
+                raise ValueError("close is 0, which is no price; leave it empty where there is none.")
             when = _when(row)
         except ValueError as error:
             result.refused.append(BadRow(str(path), line, str(error)))

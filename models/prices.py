@@ -14,7 +14,7 @@ from models.base import UTCDateTime
 
 @dataclass(frozen=True, slots=True)
 class FoundBar:
-    """A close as a source gave it. `close` is positive, unadjusted, in the asset's own unit."""
+    """A close as a source gave it. `close` is unadjusted, in the asset's own unit, never 0 (oil has closed below)."""
 
     asset: str
     closed_at: datetime
@@ -32,7 +32,7 @@ class FoundPoint:
 class PriceBar(SQLModel, table=True):
     __tablename__ = "price_bars"
     __table_args__ = (
-        CheckConstraint("close > 0", name="close_positive"),
+        CheckConstraint("close <> 0", name="close_not_zero"),
         CheckConstraint("closed_at <= known_at", name="closed_before_known"),
         UniqueConstraint("asset", "closed_at", "known_at"),
     )

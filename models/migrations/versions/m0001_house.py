@@ -55,7 +55,7 @@ def upgrade() -> None:
         sa.Column("known_at", models.base.UTCDateTime(timezone=True), nullable=False),
         sa.Column("close", sa.Float(), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
-        sa.CheckConstraint("close > 0", name=op.f("ck_price_bars_close_positive")),
+        sa.CheckConstraint("close <> 0", name=op.f("ck_price_bars_close_not_zero")),
         sa.CheckConstraint("closed_at <= known_at", name=op.f("ck_price_bars_closed_before_known")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_price_bars")),
         sa.UniqueConstraint("asset", "closed_at", "known_at", name=op.f("uq_price_bars_asset_closed_at_known_at")),

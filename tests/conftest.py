@@ -1,0 +1,90 @@
+"""What every test may lean on: an empty migrated database on SQLite and on PostgreSQL, and an injected clock.
+
+PostgreSQL tests run where one answers at STORYSHIFT_TEST_POSTGRES_URL (default: 127.0.0.1:5432, database `test`), each
+worker in a schema of its own; elsewhere they are skipped, unless STORYSHIFT_TEST_REQUIRE names `postgresql`.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from config import definitions
+from models.database import Database
+
+POSTGRES = os.environ.get("STORYSHIFT_TEST_POSTGRES_URL", "postgresql://127.0.0.1:5432/test")
+REQUIRED = os.environ.get("STORYSHIFT_TEST_REQUIRE", "").split(",")
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No setting of the machine reaches a test, and none of a test the next."""
+    for name in [name for name in os.environ if name.startswith("STORYSHIFT_")]:
+        monkeypatch.delenv(name)
+    definitions.forget()
+    yield
+    definitions.forget()
+
+
+@pytest.fixture
+def now() -> datetime:
+    return NOW
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "empty.db"
+    database = Database.open(f"sqlite:///{path}")
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("commit")
+        connection.exec_driver_sql("pragma wal_checkpoint(truncate)")
+    database.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def _postgresql(worker_id: str) -> Iterator[Database]:
+    schema = f"storyshift_{worker_id}"
+    engine = sa.create_engine(sa.make_url(POSTGRES).set(drivername="postgresql+psycopg"))
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"drop schema if exists {schema} cascade")
+            connection.exec_driver_sql(f"create schema {schema}")
+    except sa.exc.OperationalError:
+        if "postgresql" in REQUIRED:
+            raise
+        pytest.skip(f"no PostgreSQL answers at {POSTGRES}")
+    url = sa.make_url(POSTGRES).update_query_dict({"options": f"-csearch_path={schema}"})
+    database = Database.open(url.render_as_string(hide_password=False))
+    yield database
+    database.close()
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"drop schema {schema} cascade")
+    engine.dispose()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path, _sqlite_template: Path) -> str:
+    """The address of an empty, migrated SQLite file."""
+    shutil.copy(_sqlite_template, tmp_path / "storyshift.db")
+    return f"sqlite:///{tmp_path / 'storyshift.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """An empty, migrated database; the test runs once on each kind."""
+    if request.param == "sqlite":
+        found = Database(request.getfixturevalue("sqlite_url"))
+        yield found
+        found.close()
+        return
+    found = request.getfixturevalue("_postgresql")
+    tables = "feeds, fetches, stories, articles, revisions, taggings, narrative_tags, asset_mentions, price_bars, macro_points"
+    with found.engine.begin() as connection:
+        connection.exec_driver_sql(f"truncate {tables} restart identity cascade")
+    yield found

@@ -1,0 +1,421 @@
+// The page: one chart over one time axis (prices, θ, narratives), and the articles behind the chosen bucket.
+// Flow: read the view from the address -> ask the API -> draw -> a click or an arrow key chooses a bucket -> list articles.
+// All text from feeds is set as text, never as markup.
+
+const ASSETS = { BTC: "Bitcoin", XAU: "Gold", XAG: "Silver" };
+const DAY = 86400000;
+const element = (id) => document.getElementById(id);
+const chart = element("chart");
+const form = element("controls");
+const view = { start: "", end: "", bucket: "", at: "", narrative: "" };
+let narratives = [];
+let shifts = [];
+let asked = 0;
+let listed = 0;
+
+// -- asking ----------------------------------------------------------------------------------------------------------
+
+async function ask(path, parameters = {}) {
+  const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== "" && value != null));
+  let response;
+  try {
+    response = await fetch(`/v1/${path}?${query}`, { headers: { Accept: "application/json" } });
+  } catch {
+    throw new Error("The server does not answer. Is storyshift still running?");
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.detail || `The server answered ${response.status}.`);
+  return answer;
+}
+
+const isoDay = (time) => new Date(time).toISOString().slice(0, 10);
+const percent = (share) => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
+
+function bucketEnd(start) {
+  const end = new Date(start);
+  if (view.bucket === "month") end.setUTCMonth(end.getUTCMonth() + 1);
+  else end.setUTCDate(end.getUTCDate() + (view.bucket === "week" ? 7 : 1));
+  return end.toISOString();
+}
+
+function spoken(start) {
+  const day = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "long", year: "numeric" });
+  if (view.bucket === "month") {
+    return new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", month: "long", year: "numeric" }).format(new Date(start));
+  }
+  return (view.bucket === "week" ? "the week of " : "") + day.format(new Date(start));
+}
+
+// -- the view in the address -----------------------------------------------------------------------------------------
+
+function readAddress() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  for (const name of Object.keys(view)) view[name] = given.get(name) || "";
+}
+
+function writeAddress() {
+  const kept = new URLSearchParams(Object.entries(view).filter(([, value]) => value));
+  history.replaceState(null, "", `#${kept}`);
+}
+
+function suitedBucket(days) {
+  return days <= 130 ? "day" : days <= 1200 ? "week" : "month";
+}
+
+// -- drawing ---------------------------------------------------------------------------------------------------------
+
+async function show() {
+  const turn = ++asked;
+  writeAddress();
+  form.start.value = view.start;
+  form.end.value = view.end;
+  form.bucket.value = view.bucket;
+  chart.classList.add("loading");
+  const range = { start: view.start, end: view.end };
+  const series = { ...range, bucket: view.bucket };
+  try {
+    const [shift, intensity, ...prices] = await Promise.all([
+      ask("shift", series), ask("intensity", series), ...Object.keys(ASSETS).map((asset) => ask(`prices/${asset}`, range)),
+    ]);
+    if (turn !== asked) return;
+    shifts = shift.data;
+    tellMessage("");
+    tellVerdict(shift);
+    draw(shifts, intensity.data, prices);
+    if (view.at) choose(view.at, false);
+  } catch (error) {
+    if (turn === asked) tellMessage(error.message);
+  } finally {
+    if (turn === asked) chart.classList.remove("loading");
+  }
+}
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+function faded(hex, opacity) {
+  const [red, green, blue] = [1, 3, 5].map((place) => parseInt(hex.slice(place, place + 2), 16));
+  return `rgba(${red},${green},${blue},${opacity})`;
+}
+
+function draw(points, intensities, prices) {
+  const narrow = chart.clientWidth < 640;
+  const x = points.map((point) => point.bucket_start);
+  const traces = [
+    ...priceTraces(prices), ...thetaTraces(points, x), ...narrativeTraces(intensities),
+  ];
+  const axis = { gridcolor: colour("line"), zerolinecolor: colour("line"), linecolor: colour("line"), fixedrange: true };
+  const title = (text) => ({ text, font: { size: 12, color: colour("soft") }, standoff: 6 });
+  const layout = {
+    height: narrow ? 640 : 720,
+    margin: { l: narrow ? 44 : 58, r: narrow ? 10 : 18, t: 14, b: 30 },
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: "system-ui, sans-serif", size: 12, color: colour("ink") },
+    hovermode: "x", hoverlabel: { namelength: -1 }, dragmode: false, clickmode: "event",
+    legend: { orientation: "h", y: -0.05, yanchor: "top", font: { size: narrow ? 11 : 12 }, traceorder: "normal" },
+    xaxis: { ...axis, anchor: "y3", range: [view.start, view.end], showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "dot", spikecolor: colour("soft"), hoverformat: "%a %d %b %Y" },
+    yaxis: { ...axis, domain: [0.66, 1], type: "log", title: title("price, start = 100"), dtick: "D2", exponentformat: "none" },
+    yaxis2: { ...axis, domain: [0.35, 0.62], range: [0, 1], tickvals: [0, 0.5, 1], title: title("θ") },
+    yaxis3: { ...axis, domain: [0, 0.31], rangemode: "tozero", tickformat: ".0%", title: title("share of stories") },
+    shapes: [...stateShapes(points), half()],
+    annotations: narrow ? [] : [note("devaluation ↑", 0.97), note("panic ↓", 0.03)],
+  };
+  Plotly.react(chart, traces, layout, { displayModeBar: false, responsive: true });
+  if (!chart.dataset.heard) {
+    chart.dataset.heard = "yes";
+    chart.on("plotly_click", (event) => choose(bucketOf(event.points[0].x), true));
+  }
+}
+
+function note(text, y) {
+  return { text, xref: "paper", x: 1, xanchor: "right", yref: "y2", y, showarrow: false, font: { size: 11, color: colour("soft") } };
+}
+
+function half() {
+  return { type: "line", xref: "paper", x0: 0, x1: 1, yref: "y2", y0: 0.5, y1: 0.5, line: { color: colour("soft"), width: 1, dash: "dot" } };
+}
+
+function priceTraces(prices) {
+  const hues = { BTC: "#e8871e", XAU: "#b8961f", XAG: "#7d8fa3" };
+  return prices.filter((answer) => answer.data.length).map((answer) => {
+    const asset = answer.meta.asset;
+    const base = answer.data.find((bar) => bar.close > 0)?.close;
+    return {
+      name: ASSETS[asset], type: "scatter", mode: "lines", yaxis: "y", connectgaps: false,
+      x: answer.data.map((bar) => bar.closed_at), y: answer.data.map((bar) => (100 * bar.close) / base),
+      customdata: answer.data.map((bar) => bar.close),
+      line: { color: hues[asset], width: asset === "BTC" ? 2.2 : 1.6 },
+      hovertemplate: `%{customdata:,.2f} ${answer.meta.unit}`,
+    };
+  });
+}
+
+function thetaTraces(points, x) {
+  const ink = colour("ink");
+  const band = { type: "scatter", mode: "lines", yaxis: "y2", line: { width: 0 }, hoverinfo: "skip", showlegend: false, x };
+  return [
+    { ...band, y: points.map((point) => point.low) },
+    { ...band, y: points.map((point) => point.high), fill: "tonexty", fillcolor: faded(colour("calm"), 0.25) },
+    {
+      name: "θ", type: "scatter", mode: "lines+markers", yaxis: "y2", x, y: points.map((point) => point.index),
+      line: { color: ink, width: 1.8 },
+      marker: { size: points.length > 250 ? 3 : 5, color: points.map((point) => colour(point.state in STATES ? point.state : "calm")) },
+      customdata: points.map(thetaText), hovertemplate: "%{customdata}",
+    },
+    {
+      name: "θ without liquidity", type: "scatter", mode: "lines", yaxis: "y2", x,
+      y: points.map((point) => point.index_without_liquidity),
+      line: { color: colour("soft"), width: 1.2, dash: "dot" }, hovertemplate: "%{y:.2f}", visible: "legendonly",
+    },
+  ];
+}
+
+const STATES = { calm: 0, panic: 1, transition: 1, devaluation: 1 };
+
+function thetaText(point) {
+  if (point.index == null) return point.state.replace("_", " ");
+  return `${point.index.toFixed(2)} (${point.low.toFixed(2)} to ${point.high.toFixed(2)}) ${point.state}, ` +
+    `${point.n_stories} stories${point.thin ? ", thin" : ""}${point.open ? ", open" : ""}`;
+}
+
+const HUES = ["#c0392f", "#6b4fc4", "#2a8a7f", "#b3671b", "#5b7db1", "#a8577e", "#84783c", "#d08a1e", "#3f8fc0"];
+
+function narrativeTraces(intensities) {
+  return narratives.map((narrative, place) => {
+    const own = intensities.filter((point) => point.narrative === narrative.narrative);
+    return {
+      name: narrative.name, type: "scatter", mode: "lines", yaxis: "y3", line: { color: HUES[place % HUES.length], width: 1.6 },
+      visible: narrative.core ? true : "legendonly",
+      x: own.map((point) => point.bucket_start), y: own.map((point) => point.intensity),
+      customdata: own.map((point) => point.intensity == null ? "" :
+        `${percent(point.intensity)} (${percent(point.low)} to ${percent(point.high)}), ${point.n_carrying} of ${point.n_stories}`),
+      hovertemplate: "%{customdata}",
+    };
+  });
+}
+
+// Bands of colour behind prices and θ, one for each run of days in the same state.
+function stateShapes(points) {
+  const runs = [];
+  for (const point of points) {
+    const last = runs.at(-1);
+    if (last && last.state === point.state) last.end = bucketEnd(point.bucket_start);
+    else runs.push({ state: point.state, start: point.bucket_start, end: bucketEnd(point.bucket_start) });
+  }
+  return runs.filter((run) => STATES[run.state]).map((run) => ({
+    type: "rect", layer: "below", xref: "x", yref: "paper", x0: run.start, x1: run.end, y0: 0.35, y1: 1,
+    fillcolor: faded(colour(run.state), 0.16), line: { width: 0 },
+  }));
+}
+
+function tellVerdict(shift) {
+  const told = shift.data.filter((point) => point.index != null).at(-1);
+  const verdict = element("verdict");
+  const stories = shift.data.reduce((sum, point) => sum + point.n_stories, 0);
+  if (!told) {
+    const progress = Math.max(0, ...shift.data.map((point) => point.progress));
+    verdict.textContent = stories ? `Warming up: ${Math.round(progress * 100)} % of the history that a baseline needs is there.`
+      : "There are no tagged articles in this range yet.";
+    element("caveat").textContent = stories
+      ? `θ is told once ${shift.meta.baseline_needs_days} days of news are known; until then no rate can be called unusual.`
+      : "Bring news in with `storyshift import news FILE` and `storyshift tag`, or keep `storyshift run` going: it collects feeds.";
+    return;
+  }
+  const state = document.createElement("b");
+  state.className = told.state;
+  state.textContent = told.state;
+  verdict.replaceChildren(`In ${spoken(told.bucket_start)} the story was `, state, leaning(told));
+  if (view.bucket === "day") verdict.firstChild.textContent = `On ${spoken(told.bucket_start)} the story was `;
+  element("caveat").textContent =
+    `θ ${told.index.toFixed(2)} (90 % interval ${told.low.toFixed(2)} to ${told.high.toFixed(2)}), ` +
+    `without liquidity ${told.index_without_liquidity.toFixed(2)}. Haven stories at ${told.panic.toFixed(1)} × their usual rate, ` +
+    `devaluation stories at ${told.devaluation.toFixed(1)} ×. ${told.n_stories} stories${told.thin ? ", which is thin" : ""}; ` +
+    `tags by ${shift.meta.tagger}.`;
+}
+
+function leaning(point) {
+  if (point.p_devaluation >= 0.9) return ", leaning clearly to devaluation.";
+  if (point.p_devaluation <= 0.1) return ", leaning clearly to panic.";
+  return "; between panic and devaluation it does not lean clearly.";
+}
+
+function tellMessage(text) {
+  element("message").textContent = text;
+  element("message").hidden = !text;
+}
+
+// -- choosing a bucket, and its articles -----------------------------------------------------------------------------
+
+function bucketOf(x) {
+  const time = Date.parse(/[zZ]|[+-]\d\d:\d\d$/.test(x) ? x : `${x.replace(" ", "T")}${x.length > 10 ? "Z" : ""}`);
+  const before = shifts.filter((point) => Date.parse(point.bucket_start) <= time);
+  return (before.at(-1) || shifts[0])?.bucket_start || "";
+}
+
+function choose(start, jump) {
+  if (!start || !shifts.some((point) => point.bucket_start === start)) return;
+  view.at = start;
+  writeAddress();
+  const shapes = chart.layout.shapes.filter((shape) => shape.name !== "chosen");
+  shapes.push({ name: "chosen", type: "line", xref: "x", yref: "paper", x0: start, x1: start, y0: 0, y1: 1, line: { color: colour("accent"), width: 2 } });
+  Plotly.relayout(chart, { shapes });
+  drawChips();
+  list("");
+  if (jump && element("articles").getBoundingClientRect().top > innerHeight * 0.85) {
+    element("articles").scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  }
+}
+
+function drawChips() {
+  const chips = [{ narrative: "", name: "All" }, ...narratives].map((narrative) => {
+    const chip = document.createElement("button");
+    chip.type = "button";
+    chip.textContent = narrative.name;
+    chip.title = narrative.definition || "";
+    chip.setAttribute("aria-pressed", String(view.narrative === narrative.narrative));
+    chip.addEventListener("click", () => {
+      view.narrative = narrative.narrative;
+      writeAddress();
+      for (const other of element("chips").children) other.setAttribute("aria-pressed", String(other === chip));
+      list("");
+    });
+    return chip;
+  });
+  element("chips").replaceChildren(...chips);
+}
+
+async function list(cursor) {
+  const turn = ++listed;
+  const point = shifts.find((shift) => shift.bucket_start === view.at);
+  element("articles-title").textContent = `Articles of ${spoken(view.at)}`;
+  element("summary").textContent = point ? `θ ${thetaText(point)}` : "";
+  try {
+    const page = await ask("articles", { start: view.at, end: bucketEnd(view.at), narrative: view.narrative, cursor, limit: 25 });
+    if (turn !== listed) return;
+    const items = page.data.map(articleItem);
+    if (cursor) element("list").append(...items);
+    else element("list").replaceChildren(...(items.length ? items : [emptyItem()]));
+    element("more").hidden = !page.next_cursor;
+    element("more").onclick = () => list(page.next_cursor);
+  } catch (error) {
+    if (turn === listed) element("summary").textContent = error.message;
+  }
+}
+
+function emptyItem() {
+  const item = document.createElement("li");
+  item.textContent = view.narrative ? "No article of this date carries this narrative." : "No article is known of this date.";
+  return item;
+}
+
+function articleItem(article) {
+  const item = document.createElement("li");
+  const title = document.createElement("h3");
+  const words = highlighted(article, "title");
+  if (/^https?:\/\//i.test(article.url || "")) {
+    const link = document.createElement("a");
+    Object.assign(link, { href: article.url, target: "_blank", rel: "noopener noreferrer" });
+    link.append(...words);
+    title.append(link);
+  } else title.append(...words);
+  item.append(title);
+  if (article.summary) {
+    const lead = document.createElement("p");
+    lead.className = "lead";
+    lead.append(...highlighted(article, "summary", 420));
+    item.append(lead);
+  }
+  const about = document.createElement("p");
+  about.className = "about";
+  const parts = [`${article.outlet}, ${article.event_at.slice(0, 16).replace("T", " ")}`];
+  for (const tag of article.narratives.filter((found) => found.label)) parts.push(tagText(tag));
+  if (article.assets.length) parts.push(article.assets.map((mention) => mention.asset).join(" "));
+  if (article.revisions > 1) parts.push(`${article.revisions} versions`);
+  for (const part of parts) {
+    const span = document.createElement("span");
+    span.textContent = typeof part === "string" ? part : part.text;
+    if (typeof part !== "string") span.className = "tag";
+    about.append(span);
+  }
+  item.append(about);
+  return item;
+}
+
+function tagText(tag) {
+  const name = narratives.find((narrative) => narrative.narrative === tag.narrative)?.name || tag.narrative;
+  const way = { 1: " ↑", "-1": " ↓", 0: "" }[tag.direction];
+  return { text: `${name}${way}${tag.modality ? ` (${tag.modality})` : ""}` };
+}
+
+// The text of a field as nodes, the evidence of narratives and the names of assets marked. Offsets are code points.
+function highlighted(article, field, limit = Infinity) {
+  const characters = Array.from(article[field]);
+  const shown = characters.length > limit ? limit : characters.length;
+  const marks = [
+    ...article.narratives.filter((tag) => tag.label).flatMap((tag) => tag.evidence.map((span) => ({ ...span, why: tagText(tag).text }))),
+    ...article.assets.flatMap((mention) => mention.spans.map((span) => ({ ...span, why: mention.asset, asset: true }))),
+  ].filter((span) => span.field === field && span.start < shown);
+  const cuts = [...new Set([0, shown, ...marks.flatMap((span) => [span.start, Math.min(span.end, shown)])])].sort((a, b) => a - b);
+  const nodes = cuts.slice(1).map((end, place) => {
+    const text = characters.slice(cuts[place], end).join("");
+    const over = marks.filter((span) => span.start < end && span.end > cuts[place]);
+    if (!over.length) return document.createTextNode(text);
+    const mark = document.createElement("mark");
+    mark.textContent = text;
+    mark.title = over.map((span) => span.why).join(", ");
+    if (over.every((span) => span.asset)) mark.className = "asset";
+    return mark;
+  });
+  if (shown < characters.length) nodes.push(document.createTextNode(" …"));
+  return nodes;
+}
+
+// -- hearing ---------------------------------------------------------------------------------------------------------
+
+chart.addEventListener("keydown", (event) => {
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (event.key === "Enter" && view.at) element("articles").focus();
+  if (!step || !shifts.length) return;
+  event.preventDefault();
+  const place = shifts.findIndex((point) => point.bucket_start === view.at);
+  const next = place < 0 ? shifts.length - 1 : Math.min(shifts.length - 1, Math.max(0, place + step));
+  choose(shifts[next].bucket_start, false);
+});
+
+form.addEventListener("change", (event) => {
+  Object.assign(view, { start: form.start.value, end: form.end.value, bucket: form.bucket.value });
+  if (event.target.name !== "bucket") view.bucket = suitedBucket((Date.parse(view.end) - Date.parse(view.start)) / DAY);
+  view.at = "";
+  show();
+});
+form.addEventListener("submit", (event) => event.preventDefault());
+
+for (const button of form.querySelectorAll("[data-days]")) {
+  button.addEventListener("click", () => {
+    const days = Number(button.dataset.days);
+    Object.assign(view, { start: isoDay(Date.parse(view.end) - days * DAY), bucket: suitedBucket(days), at: "" });
+    show();
+  });
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+addEventListener("hashchange", () => { readAddress(); show(); });
+
+async function begin() {
+  readAddress();
+  try {
+    narratives = (await ask("narratives")).data;
+    if (!view.start || !view.end) {
+      const latest = (await ask("shift", { bucket: "week" })).meta;
+      Object.assign(view, { start: view.start || latest.start.slice(0, 10), end: view.end || latest.end.slice(0, 10), bucket: view.bucket || "week" });
+    }
+    if (!view.bucket) view.bucket = suitedBucket((Date.parse(view.end) - Date.parse(view.start)) / DAY);
+    await show();
+  } catch (error) {
+    element("verdict").textContent = "Nothing can be shown.";
+    tellMessage(error.message);
+  }
+}
+
+begin();

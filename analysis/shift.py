@@ -49,7 +49,8 @@ class Mass:
 
     def above(self, level: float) -> Array:
         """P(ratio > level) by day."""
-            return np.asarray(special.gammaincc(self.shape, level * self.shape / self.mean))
+        above: Array = special.gammaincc(self.shape, level * self.shape / self.mean)
+        return above
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,8 @@ def _discounted(values: NDArray[np.floating[Any]], half_life: float) -> Array:
     """The sum of all values up to each day, each halved every `half_life` days."""
     discount = 0.5 ** (1 / half_life)
     weights = (1 - discount ** np.arange(1, len(values) + 1)) / (1 - discount)
-    return pd.Series(values).ewm(halflife=half_life).mean().to_numpy("float64") * weights
+    summed: Array = pd.Series(values).ewm(halflife=half_life).mean().to_numpy("float64") * weights
+    return summed
 
 
 def _ratio(counts: "pd.Series[float]", exposure: "pd.Series[float]", ready: NDArray[np.bool_]) -> Mass:

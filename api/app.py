@@ -22,7 +22,7 @@ from config.settings import get_settings
 from models.database import Database
 
 VERSION = "0.1.0"
-WEB = Path(str(files("web")))
+WEB = Path(__file__).parent.parent / "web"
 LOCAL_HOSTS = frozenset(("localhost", "127.0.0.1", "[::1]"))
 POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "

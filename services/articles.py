@@ -94,7 +94,8 @@ class ArticlePage:
 class ArticleQuestion:
     start: datetime | None = None
     end: datetime | None = None
-    narrative: str | None = None
+    narratives: tuple[str, ...] = ()
+    """Only articles that carry one of these; all if none is named."""
     asset: str | None = None
     outlet: str | None = None
     tagger: str = BASELINE_TAGGER
@@ -105,8 +106,8 @@ class ArticleQuestion:
 
 def search_articles(session: Session, question: ArticleQuestion, *, now: datetime) -> ArticlePage:
     """Articles published in [start, end), newest first. Raises: UnknownName, BadRange, BadInput (cursor, limit)."""
-    if question.narrative is not None:
-        definitions.narrative(question.narrative)
+    for narrative in question.narratives:
+        definitions.narrative(narrative)
     if question.asset is not None:
         definitions.asset(question.asset)
     if question.start is not None and question.end is not None and question.start >= question.end:
@@ -118,7 +119,7 @@ def search_articles(session: Session, question: ArticleQuestion, *, now: datetim
         start=question.start,
         end=question.end,
         as_of=question.as_of or now,
-        narrative=question.narrative,
+        narratives=question.narratives,
         asset=question.asset,
         outlet=question.outlet,
         tagger=question.tagger,

@@ -152,9 +152,9 @@ def joined(session: Session, asset: str, question: Question, *, now: datetime) -
 
 
 def _as_of(question: Question, now: datetime) -> datetime:
-    if question.as_of is not None and question.as_of > now:
+    if question.as_of is not None and question.as_of.date() > now.date():
         raise BadRange(f"as_of ({question.as_of:%Y-%m-%dT%H:%M:%SZ}) lies in the future; nothing is known then yet.")
-    return question.as_of or now
+    return min(question.as_of or now, now)  # "as of today" is now, not tonight
 
 
 def _scope(session: Session, question: Question, now: datetime) -> _Scope:

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlmodel import SQLModel
 
 from config import definitions
+from models import articles, feeds, prices, tags  # noqa: F401 - so that all tables are known
 from models.database import Database
 
 POSTGRES = os.environ.get("STORYSHIFT_TEST_POSTGRES_URL", "postgresql://127.0.0.1:5432/test")
@@ -84,7 +86,7 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
         found.close()
         return
     found = request.getfixturevalue("_postgresql")
-    tables = "feeds, fetches, stories, articles, revisions, taggings, narrative_tags, asset_mentions, price_bars, macro_points"
+    tables = ", ".join(table.name for table in SQLModel.metadata.sorted_tables)
     with found.engine.begin() as connection:
         connection.exec_driver_sql(f"truncate {tables} restart identity cascade")
     yield found

@@ -128,7 +128,8 @@ def rss(*titles: str, day: int = 20) -> bytes:
     """An RSS feed of ours: one item a title, an hour apart on one day of November 2026."""
     items = "".join(
         f"<item><title>{title}</title><link>https://example.org/{day}/{number}</link>"
-        f"<pubDate>Fri, {day} Nov 2026 {number % 24:02d}:00:00 GMT</pubDate><description>About {title}.</description></item>"
+        f"<pubDate>Fri, {day} Nov 2026 {number % 24:02d}:00:00 GMT</pubDate>"
+        f"<description>About {title}.</description></item>"
         for number, title in enumerate(titles)
     )
     return f'<?xml version="1.0"?><rss version="2.0"><channel><title>A wire</title>{items}</channel></rss>'.encode()

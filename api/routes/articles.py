@@ -22,7 +22,7 @@ def articles(
     request: Request,
     start: Start = None,
     end: End = None,
-    narrative: Annotated[str | None, Query(description="Only articles that carry it.")] = None,
+    narrative: Annotated[list[str] | None, Query(description="Only articles that carry one of these.")] = None,
     asset: Annotated[str | None, Query(description="Only articles that name it.")] = None,
     outlet: Annotated[str | None, Query()] = None,
     as_of: AsOf = None,
@@ -34,7 +34,7 @@ def articles(
     question = ArticleQuestion(
         start=parse_bound(start, "start"),
         end=parse_bound(end, "end"),
-        narrative=narrative,
+        narratives=tuple(narrative or ()),
         asset=asset,
         outlet=outlet,
         tagger=tagger,

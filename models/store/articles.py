@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, insert, or_, select
+from sqlalchemy import and_, exists, func, insert, or_, select
 from sqlmodel import Session, col
 
 from models.articles import Article, FoundArticle, Revision, Story
@@ -219,14 +219,17 @@ def find_articles(
     start: datetime | None,
     end: datetime | None,
     as_of: datetime,
-    narrative: str | None,
+    narratives: Sequence[str],
     asset: str | None,
     outlet: str | None,
     tagger: str,
     before: tuple[datetime, int] | None,
     limit: int,
 ) -> list[ArticleRow]:
-    """Articles published in [start, end), newest first; `before` is the (event_at, id) of the last one already seen."""
+    """Articles published in [start, end), newest first: those that carry one of `narratives`, if any is named.
+
+    `before` is the (event_at, id) of the last one already seen.
+    """
     query = _article_query(as_of)
     if start is not None:
         query = query.where(col(Article.event_at) >= start)
@@ -234,24 +237,22 @@ def find_articles(
         query = query.where(col(Article.event_at) < end)
     if outlet is not None:
         query = query.where(col(Article.outlet) == outlet)
-    if narrative is not None:
-        query = query.join(
-            NarrativeTag,
-            and_(
+    if narratives:
+        query = query.where(
+            exists().where(
                 col(NarrativeTag.revision_id) == Revision.id,
                 col(NarrativeTag.tagger) == tagger,
-                col(NarrativeTag.narrative) == narrative,
+                col(NarrativeTag.narrative).in_(narratives),
                 col(NarrativeTag.label).is_(True),
-            ),
+            )
         )
     if asset is not None:
-        query = query.join(
-            AssetMention,
-            and_(
+        query = query.where(
+            exists().where(
                 col(AssetMention.revision_id) == Revision.id,
                 col(AssetMention.tagger) == tagger,
                 col(AssetMention.asset) == asset,
-            ),
+            )
         )
     if before is not None:
         at, article_id = before

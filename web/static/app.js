@@ -9,6 +9,7 @@ const chart = element("chart");
 const form = element("controls");
 const view = { start: "", end: "", bucket: "", at: "", narrative: "" };
 let narratives = [];
+const shown = {};
 let shifts = [];
 let asked = 0;
 let listed = 0;
@@ -16,7 +17,8 @@ let listed = 0;
 // -- asking ----------------------------------------------------------------------------------------------------------
 
 async function ask(path, parameters = {}) {
-  const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== "" && value != null));
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) for (const one of [value].flat()) if (one) query.append(name, one);
   let response;
   try {
     response = await fetch(`/v1/${path}?${query}`, { headers: { Accept: "application/json" } });
@@ -108,24 +110,48 @@ function draw(points, intensities, prices) {
   const axis = { gridcolor: colour("line"), zerolinecolor: colour("line"), linecolor: colour("line"), fixedrange: true };
   const title = (text) => ({ text, font: { size: 12, color: colour("soft") }, standoff: 6 });
   const layout = {
-    height: narrow ? 640 : 720,
+    height: narrow ? 560 : 690,
     margin: { l: narrow ? 44 : 58, r: narrow ? 10 : 18, t: 14, b: 30 },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "system-ui, sans-serif", size: 12, color: colour("ink") },
     hovermode: "x", hoverlabel: { namelength: -1 }, dragmode: false, clickmode: "event",
-    legend: { orientation: "h", y: -0.05, yanchor: "top", font: { size: narrow ? 11 : 12 }, traceorder: "normal" },
+    showlegend: false,
     xaxis: { ...axis, anchor: "y3", range: [view.start, view.end], showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "dot", spikecolor: colour("soft"), hoverformat: "%a %d %b %Y" },
-    yaxis: { ...axis, domain: [0.66, 1], type: "log", title: title("price, start = 100"), dtick: "D2", exponentformat: "none" },
+    yaxis: { ...axis, domain: [0.66, 1], type: "log", title: title("price, start = 100"), tickvals: PRICE_TICKS, tickformat: ",d" },
     yaxis2: { ...axis, domain: [0.35, 0.62], range: [0, 1], tickvals: [0, 0.5, 1], title: title("θ") },
     yaxis3: { ...axis, domain: [0, 0.31], rangemode: "tozero", tickformat: ".0%", title: title("share of stories") },
     shapes: [...stateShapes(points), half()],
     annotations: narrow ? [] : [note("devaluation ↑", 0.97), note("panic ↓", 0.03)],
   };
+  for (const trace of traces) if (trace.name in shown) trace.visible = shown[trace.name];
   Plotly.react(chart, traces, layout, { displayModeBar: false, responsive: true });
+  drawLegend(traces);
   if (!chart.dataset.heard) {
     chart.dataset.heard = "yes";
     chart.on("plotly_click", (event) => choose(bucketOf(event.points[0].x), true));
   }
+}
+
+const PRICE_TICKS = [1, 2, 5, 10, 20, 30, 50, 70, 100, 140, 200, 300, 500, 700, 1000, 2000, 5000, 10000, 30000, 100000];
+
+// Buttons, so that the keyboard and a thumb can show and hide each line.
+function drawLegend(traces) {
+  const buttons = traces.map((trace, place) => {
+    if (!trace.name) return null;
+    const button = document.createElement("button");
+    button.type = "button";
+    const swatch = document.createElement("i");
+    swatch.style.background = trace.line.color;
+    button.append(swatch, trace.name);
+    button.setAttribute("aria-pressed", String(trace.visible !== false));
+    button.addEventListener("click", () => {
+      shown[trace.name] = button.getAttribute("aria-pressed") !== "true";
+      button.setAttribute("aria-pressed", String(shown[trace.name]));
+      Plotly.restyle(chart, { visible: shown[trace.name] }, [place]);
+    });
+    return button;
+  });
+  element("legend").replaceChildren(...buttons.filter(Boolean));
 }
 
 function note(text, y) {
@@ -166,7 +192,7 @@ function thetaTraces(points, x) {
     {
       name: "θ without liquidity", type: "scatter", mode: "lines", yaxis: "y2", x,
       y: points.map((point) => point.index_without_liquidity),
-      line: { color: colour("soft"), width: 1.2, dash: "dot" }, hovertemplate: "%{y:.2f}", visible: "legendonly",
+      line: { color: colour("soft"), width: 1.2, dash: "dot" }, hovertemplate: "%{y:.2f}", visible: false,
     },
   ];
 }
@@ -186,7 +212,7 @@ function narrativeTraces(intensities) {
     const own = intensities.filter((point) => point.narrative === narrative.narrative);
     return {
       name: narrative.name, type: "scatter", mode: "lines", yaxis: "y3", line: { color: HUES[place % HUES.length], width: 1.6 },
-      visible: narrative.core ? true : "legendonly",
+      visible: narrative.core,
       x: own.map((point) => point.bucket_start), y: own.map((point) => point.intensity),
       customdata: own.map((point) => point.intensity == null ? "" :
         `${percent(point.intensity)} (${percent(point.low)} to ${percent(point.high)}), ${point.n_carrying} of ${point.n_stories}`),
@@ -268,7 +294,7 @@ function choose(start, jump) {
 }
 
 function drawChips() {
-  const chips = [{ narrative: "", name: "All" }, ...narratives].map((narrative) => {
+  const chips = [{ narrative: "", name: "Core narratives" }, ...narratives, { narrative: "*", name: "All articles" }].map((narrative) => {
     const chip = document.createElement("button");
     chip.type = "button";
     chip.textContent = narrative.name;
@@ -285,13 +311,18 @@ function drawChips() {
   element("chips").replaceChildren(...chips);
 }
 
+function wanted() {
+  if (view.narrative === "*") return [];
+  return view.narrative ? [view.narrative] : narratives.filter((narrative) => narrative.core).map((narrative) => narrative.narrative);
+}
+
 async function list(cursor) {
   const turn = ++listed;
   const point = shifts.find((shift) => shift.bucket_start === view.at);
   element("articles-title").textContent = `Articles of ${spoken(view.at)}`;
   element("summary").textContent = point ? `θ ${thetaText(point)}` : "";
   try {
-    const page = await ask("articles", { start: view.at, end: bucketEnd(view.at), narrative: view.narrative, cursor, limit: 25 });
+    const page = await ask("articles", { start: view.at, end: bucketEnd(view.at), narrative: wanted(), cursor, limit: 25 });
     if (turn !== listed) return;
     const items = page.data.map(articleItem);
     if (cursor) element("list").append(...items);
@@ -305,7 +336,8 @@ async function list(cursor) {
 
 function emptyItem() {
   const item = document.createElement("li");
-  item.textContent = view.narrative ? "No article of this date carries this narrative." : "No article is known of this date.";
+  item.textContent = view.narrative === "*" ? "No article is known of this date." :
+    `No article of this date carries ${view.narrative ? "this narrative" : "a core narrative"}; “All articles” shows the others.`;
   return item;
 }
 
@@ -328,7 +360,7 @@ function articleItem(article) {
   }
   const about = document.createElement("p");
   about.className = "about";
-  const parts = [`${article.outlet}, ${article.event_at.slice(0, 16).replace("T", " ")}`];
+  const parts = [`${article.outlet}, ${article.event_at.replace("T23:59:59Z", "").slice(0, 16).replace("T", " ")}`];
   for (const tag of article.narratives.filter((found) => found.label)) parts.push(tagText(tag));
   if (article.assets.length) parts.push(article.assets.map((mention) => mention.asset).join(" "));
   if (article.revisions > 1) parts.push(`${article.revisions} versions`);

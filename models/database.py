@@ -58,7 +58,8 @@ class Database:
     def _arguments(self, busy_seconds: float) -> dict[str, Any]:
         if self.is_sqlite:
             return {"timeout": busy_seconds}
-        return {"connect_timeout": 10, "options": f"-c timezone=UTC -c lock_timeout={int(busy_seconds * 1000)}"}
+        own = str(self.url.query.get("options", ""))
+        return {"connect_timeout": 10, "options": f"{own} -ctimezone=UTC -clock_timeout={int(busy_seconds * 1000)}"}
 
     @contextmanager
     def read(self) -> Iterator[Session]:

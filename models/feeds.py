@@ -13,7 +13,7 @@ class Feed(SQLModel, table=True):
 
     __tablename__ = "feeds"
     __table_args__ = (
-        CheckConstraint("url like 'http://%' or url like 'https://%'", name="url_is_http"),
+        CheckConstraint("substr(url, 1, 7) = 'http://' or substr(url, 1, 8) = 'https://'", name="url_is_http"),
         CheckConstraint("failures >= 0", name="failures_not_negative"),
     )
 

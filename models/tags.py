@@ -75,7 +75,7 @@ class NarrativeTag(SQLModel, table=True):
         CheckConstraint("score >= 0 and score <= 1", name="score_is_share"),
         CheckConstraint("direction in (-1, 0, 1)", name="direction_known"),
         CheckConstraint("modality in ('actual', 'expected')", name="modality_known"),
-        CheckConstraint("tagger like '%_@_%'", name="tagger_has_revision"),
+        CheckConstraint("tagger <> replace(tagger, '@', '')", name="tagger_has_revision"),
         Index("ix_narrative_tags_tagger_narrative", "tagger", "narrative"),
     )
 

@@ -31,7 +31,9 @@ def upgrade() -> None:
         sa.Column("last_status", sa.Integer(), nullable=True),
         sa.Column("last_error", sa.String(), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
-        sa.CheckConstraint("url like 'http://%' or url like 'https://%'", name=op.f("ck_feeds_url_is_http")),
+        sa.CheckConstraint(
+            "substr(url, 1, 7) = 'http://' or substr(url, 1, 8) = 'https://'", name=op.f("ck_feeds_url_is_http")
+        ),
         sa.CheckConstraint("failures >= 0", name=op.f("ck_feeds_failures_not_negative")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_feeds")),
         sa.UniqueConstraint("url", name=op.f("uq_feeds_url")),
@@ -166,7 +168,7 @@ def upgrade() -> None:
         sa.Column("modality", sa.String(), nullable=True),
         sa.Column("evidence", sa.JSON(), nullable=False),
         sa.CheckConstraint("modality in ('actual', 'expected')", name=op.f("ck_narrative_tags_modality_known")),
-        sa.CheckConstraint("tagger like '%_@_%'", name=op.f("ck_narrative_tags_tagger_has_revision")),
+        sa.CheckConstraint("tagger <> replace(tagger, '@', '')", name=op.f("ck_narrative_tags_tagger_has_revision")),
         sa.CheckConstraint("direction in (-1, 0, 1)", name=op.f("ck_narrative_tags_direction_known")),
         sa.CheckConstraint("score >= 0 and score <= 1", name=op.f("ck_narrative_tags_score_is_share")),
         sa.ForeignKeyConstraint(["revision_id"], ["revisions.id"], name=op.f("fk_narrative_tags_revision_id")),

@@ -7,6 +7,7 @@
 It stays for ever as what better taggers are held against. It does not judge tone, and reads no grammar.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ LEAD_WEIGHT, BODY_WEIGHT = 0.5, 0.13
 """What one distinct phrase adds: one in the lead is a label, a body needs five."""
 MAX_CHARACTERS = 100_000
 """Of one field; the rest is not read."""
+
+NO_WORD = re.compile(r"\S{100,}")
 
 EXPECTED = (
     "expect expects expected expecting expectation expectations may might could should would will likely bet bets "
@@ -94,16 +97,17 @@ class KeywordTagger:
         for field, content in text.fields.items():
             if not content or content.isspace():
                 continue
-            doc = self._nlp.make_doc(content[:MAX_CHARACTERS].replace("’", "'"))
+            doc = self._nlp.make_doc(_readable(content))
             if field in LEAD_FIELDS or not expected:
                 expected = expected or any(
                     token.lower_ in self._expected or token.lower_ == "?"
                     for token in doc
                     if field in LEAD_FIELDS or token.idx < LEAD_CHARACTERS
                 )
-            for hit in self._find(doc, field):
+            for hit in self._find(doc, field, content):
                 hits[hit.what].append(hit)
-        narratives = [self._narrative(key, hits, expected) for key in self._narratives]
+        touched = {what.split("|")[1] for what in hits if what.startswith("n|")}
+        narratives = [self._narrative(key, hits, expected) for key in self._narratives if key in touched]
         assets = [_asset(key, found) for key, found in _named_assets(hits).items()]
         return Tagged(
             id=text.id,
@@ -111,17 +115,20 @@ class KeywordTagger:
             assets=tuple(sorted(assets, key=lambda mention: -mention.salience)),
         )
 
-    def _find(self, doc: Doc, field: str) -> Iterator[Hit]:
+    def _find(self, doc: Doc, field: str, content: str) -> Iterator[Hit]:
         strings = self._nlp.vocab.strings
         for match, first, last in [*self._lower(doc), *self._exact(doc)]:
             start, end = doc[first].idx, doc[last - 1].idx + len(doc[last - 1])
-            yield Hit(strings[match], field, start, end, first, last, doc.text[start:end])
+            yield Hit(strings[match], field, start, end, first, last, content[start:end])
 
     def _narrative(self, key: str, hits: dict[str, list[Hit]], expected: bool) -> NarrativeScore | None:
         exceptions = hits.get(f"n|{key}|except", [])
         found = _outside(hits.get(f"n|{key}|keyword", []), exceptions)
         for group, lists in enumerate(self._narratives[key].together):
-            parts = [_outside(hits.get(f"n|{key}|{group}.{part}", []), exceptions) for part in range(len(lists))]
+            labels = [f"n|{key}|{group}.{part}" for part in range(len(lists))]
+            if not all(label in hits for label in labels):
+                continue
+            parts = [_outside(hits[label], exceptions) for label in labels]
             for field in sorted({hit.field for hit in parts[0]}):
                 found.extend(_one_of_each([[hit for hit in part if hit.field == field] for part in parts]))
         if not found:
@@ -138,6 +145,15 @@ class KeywordTagger:
             modality=("expected" if expected else "actual") if key == "liquidity" else None,
             evidence=_spans(found),
         )
+
+
+def _readable(content: str) -> str:
+    """The text as the tokenizer shall read it, every character in its place.
+
+    A run without any space is no word, and the tokenizer's time grows with the square of its length: it is blanked.
+    """
+    text = content[:MAX_CHARACTERS].replace("’", "'")
+    return NO_WORD.sub(lambda run: " " * len(run[0]), text)
 
 
 def _weight(hit: Hit) -> float:
@@ -179,10 +195,24 @@ def _one_of_each(parts: list[list[Hit]]) -> list[Hit]:
 
 
 def _direction(hits: dict[str, list[Hit]], key: str) -> int:
-    """The sign of rising against falling phrases; a negation just before a rising phrase is not read."""
-    rising = sum(_distinct(hits.get(f"n|{key}|rising", [])).values())
-    falling = sum(_distinct(hits.get(f"n|{key}|falling", [])).values())
-    return (rising > falling) - (rising < falling)
+    """The sign of rising against falling phrases, the longer of two that overlap. Grammar is not read."""
+    rising, falling = f"n|{key}|rising", f"n|{key}|falling"
+    said = _longest([*hits.get(rising, []), *hits.get(falling, [])])
+    up = sum(_distinct([hit for hit in said if hit.what == rising]).values())
+    down = sum(_distinct([hit for hit in said if hit.what == falling]).values())
+    return (up > down) - (up < down)
+
+
+def _longest(hits: list[Hit]) -> list[Hit]:
+    """Of hits that overlap only the longest; an exception before a name of the same length."""
+    taken: set[tuple[str, int]] = set()
+    kept: list[Hit] = []
+    for hit in sorted(hits, key=lambda hit: (hit.first - hit.last, hit.what.endswith("|name"), hit.start)):
+        places = [(hit.field, token) for token in range(hit.first, hit.last)]
+        if taken.isdisjoint(places):
+            taken.update(places)
+            kept.append(hit)
+    return kept
 
 
 def _spans(hits: list[Hit]) -> tuple[Span, ...]:
@@ -195,16 +225,9 @@ def _spans(hits: list[Hit]) -> tuple[Span, ...]:
 
 
 def _named_assets(hits: dict[str, list[Hit]]) -> dict[str, list[Hit]]:
-    """The hits of each asset; the longest phrase wins where two overlap, exceptions of any asset included."""
-    candidates = [hit for what, found in hits.items() if what.startswith("a|") for hit in found]
-    taken: dict[tuple[str, int], bool] = {}
+    """The hits of each asset; where names or exceptions overlap, the longest wins."""
     named: dict[str, list[Hit]] = defaultdict(list)
-    # an exception is preferred to a name of the same length
-    for hit in sorted(candidates, key=lambda hit: (hit.first - hit.last, hit.what.endswith("|name"))):
-        places = [(hit.field, token) for token in range(hit.first, hit.last)]
-        if any(place in taken for place in places):
-            continue
-        taken.update(dict.fromkeys(places, True))
+    for hit in _longest([hit for what, found in hits.items() if what.startswith("a|") for hit in found]):
         if hit.what.endswith("|name"):
             named[hit.what.split("|")[1]].append(hit)
     return named

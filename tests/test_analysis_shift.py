@@ -1,0 +1,161 @@
+from collections import Counter
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from synthetic import FIRST, USUAL, frames, news, until
+
+from analysis.buckets import starts
+from analysis.shift import WARM_UP_DAYS, daily_shift, shift_points
+from models.derived import ShiftPoint
+from models.errors import BadRange
+
+CHANGE = 300
+
+
+def run(totals: pd.DataFrame, carried: pd.DataFrame, *, days: int = 420, bucket: str = "day") -> list[ShiftPoint]:
+    buckets = starts(FIRST, FIRST + timedelta(days=days), bucket)
+    return shift_points(totals, carried, starts=buckets, bucket=bucket, now=FIRST + timedelta(days=days, hours=2))
+
+
+def raised(*names: str, times: float = 4.0):
+    return lambda name, day: USUAL[name] * (times if day >= CHANGE and name in names else 1.0)
+
+
+def test_usual_news_stays_near_one_half_and_calm() -> None:
+    found = [point for point in run(*news(420, seed=5)) if point.index is not None]
+    assert abs(np.mean([point.index for point in found]) - 0.5) < 0.06
+    assert np.mean([point.state == "calm" for point in found]) > 0.93
+
+
+@pytest.mark.parametrize(
+    ("names", "state", "above_half"),
+    [
+        (("safe_haven",), "panic", False),
+        (("debasement",), "devaluation", True),
+        (("fiscal_stress",), "devaluation", True),
+        (("liquidity",), "transition", True),  # easing talk alone is the policy answer, not doubt of money
+    ],
+)
+@pytest.mark.parametrize("seed", [11, 12])
+def test_a_planted_shift_is_found_within_ten_days_and_named(
+    names: tuple[str, ...], state: str, above_half: bool, seed: int
+) -> None:
+    times = 8.0 if names == ("liquidity",) else 6.0
+    found = run(*news(420, seed=seed, rate=raised(*names, times=times)))
+    first = next(day for day, point in enumerate(found) if day >= CHANGE and point.state == state)
+    assert first - CHANGE <= 10
+    settled = found[CHANGE + 10 :]
+    assert Counter(point.state for point in settled).most_common(1)[0][0] == state
+    assert (np.mean([point.index for point in settled]) > 0.5) is np.bool_(above_half)
+
+
+def test_both_poles_at_once_are_a_transition() -> None:
+    found = run(*news(420, seed=7, rate=raised("safe_haven", "debasement", "fiscal_stress", "liquidity")))
+    assert Counter(point.state for point in found[CHANGE + 10 :]).most_common(1)[0][0] == "transition"
+
+
+def test_easing_alone_moves_theta_but_not_theta_without_liquidity() -> None:
+    settled = run(*news(420, seed=8, rate=raised("liquidity", times=8.0)))[CHANGE + 10 :]
+    assert np.mean([point.index for point in settled]) > 0.65
+    assert abs(np.mean([point.index_without_liquidity for point in settled]) - 0.5) < 0.12
+
+
+def test_nothing_is_told_before_the_baseline_is_warm_and_progress_says_how_far_it_is() -> None:
+    found = run(*news(200, seed=9), days=200)
+    assert {point.state for point in found[: WARM_UP_DAYS - 1]} == {"warming_up"}
+    assert {point.index for point in found[: WARM_UP_DAYS - 1]} == {None}
+    assert found[WARM_UP_DAYS - 1].index is not None
+    progress = [point.progress for point in found[:WARM_UP_DAYS]]
+    assert progress == sorted(progress)
+    assert progress[0] < 0.05
+    assert progress[-1] == 1.0
+
+
+def test_days_without_stories_are_unknown_and_not_zero() -> None:
+    totals, carried = news(200, seed=10)
+    gap = (FIRST + timedelta(days=150), FIRST + timedelta(days=160))
+    kept = [frame[(frame["hour"] < gap[0]) | (frame["hour"] >= gap[1])] for frame in (totals, carried)]
+    silent = run(*kept, days=200)[150:160]
+    assert {(p.index, p.panic, p.state, p.n_stories) for p in silent} == {(None, None, "unknown", 0)}
+
+
+def test_the_interval_widens_while_few_stories_are_known() -> None:
+    many, few = (run(*news(200, seed=2, a_day=a_day), days=200)[-1] for a_day in (200, 10))
+    assert few.high - few.low > many.high - many.low
+    assert (few.thin, many.thin) == (True, False)
+    for point in (many, few):
+        assert point.low < point.index < point.high
+
+
+def test_the_interval_of_theta_holds_one_half_when_nothing_changed() -> None:
+    inside = [
+        point.low <= 0.5 <= point.high
+        for seed in range(6)
+        for point in run(*news(400, seed=seed), days=400)
+        if point.index is not None
+    ]
+    assert np.mean(inside) >= 0.85
+
+
+def test_a_story_in_both_poles_gives_each_half() -> None:
+    hour = pd.Timestamp(FIRST)
+    totals, carried = frames(
+        [(hour, 2, 2, 2)],
+        [(1, hour, 1, "safe_haven", 1, None), (1, hour, 1, "debasement", 1, None), (2, hour, 1, "liquidity", 1, None)],
+    )
+    from analysis.shift import POLES, _pole_counts
+
+    counts = _pole_counts(carried, pd.DatetimeIndex([hour]), POLES)
+    assert {name: values.iloc[0] for name, values in counts.items()} == {
+        "safe_haven": 0.5,
+        "debasement": 0.5,
+        "fiscal_stress": 0.0,
+        "liquidity": 1.0,
+    }
+    assert len(daily_shift(totals, carried)) == 1
+
+
+def test_fading_stories_move_nothing() -> None:
+    totals, carried = news(420, seed=4, rate=raised("safe_haven", times=6.0))
+    faded = carried.assign(direction=carried["direction"].where(carried["narrative"] != "safe_haven", -1))
+    assert all(point.state != "panic" for point in run(totals, faded))
+
+
+def test_a_week_is_the_state_at_its_last_day_and_its_stories_are_the_sum() -> None:
+    totals, carried = news(420, seed=6)
+    days, weeks = run(totals, carried), run(totals, carried, bucket="week")
+    by_day = {point.bucket_start: point for point in days}
+    for week in weeks[2:-2]:
+        inside = [by_day[week.bucket_start + timedelta(days=day)] for day in range(7)]
+        assert week.index == inside[-1].index
+        assert week.n_stories == sum(point.n_stories for point in inside)
+
+
+def test_no_story_at_all_is_unknown_everywhere() -> None:
+    found = run(*frames([], []), days=30)
+    assert {(point.state, point.index, point.progress) for point in found} == {("unknown", None, 0.0)}
+
+
+def test_hours_are_refused_because_a_day_is_the_shortest_time() -> None:
+    with pytest.raises(BadRange, match="daily statistic"):
+        run(*news(3, seed=1), days=3, bucket="hour")
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1_000), st.integers(121, 179))
+def test_changing_the_future_does_not_change_the_past(seed: int, day: int) -> None:
+    totals, carried = news(180, seed=seed, a_day=15)
+    later = news(180, seed=seed + 1, a_day=60, rate=lambda name, day: 0.4)
+    at = pd.Timestamp(FIRST + timedelta(days=day))
+    changed = [
+        pd.concat([until(own, day), other[other["hour"] >= at]])
+        for own, other in zip((totals, carried), later, strict=True)
+    ]
+    before = [(p.index, p.low, p.high, p.state) for p in run(totals, carried, days=180)[:day]]
+    assert before == [(p.index, p.low, p.high, p.state) for p in run(*changed, days=180)[:day]]
+    cut = run(until(totals, day), until(carried, day), days=180)[:day]
+    assert before == [(p.index, p.low, p.high, p.state) for p in cut]

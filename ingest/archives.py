@@ -4,7 +4,7 @@ import math
 from datetime import date, datetime
 from typing import Any
 
-from ingest.dates import EARLIEST, parse_instant, published
+from ingest.dates import EARLIEST, has_no_time, parse_instant, published
 from ingest.identity import canonical_url, identity
 from ingest.rows import Row
 from ingest.text import one_line, plain_text
@@ -20,15 +20,11 @@ def read_article(row: Row, *, now: datetime) -> FoundArticle:
     title = one_line(_text(row, "title"))
     if not title:
         raise ValueError("has no title.")
-    claim = _instant(row, "published_at")
+    claim, date_only = _instant(row, "published_at", now)
     if claim is None:
         raise ValueError("has no published_at.")
-    seen = _instant(row, "first_seen_at")
-    if claim < EARLIEST:
-        raise ValueError(f"published_at {claim:%Y-%m-%d} is before {EARLIEST:%Y}.")
-    if claim > end_of_day(now.date()) or (seen or claim) > end_of_day(now.date()):
-        raise ValueError(f"published_at {claim:%Y-%m-%d} or first_seen_at lies in the future.")
-    event_at, note = published(claim, seen_at=seen) if seen is not None else (claim, None)
+    seen, _ = _instant(row, "first_seen_at", now)
+    event_at, note = published(claim, seen_at=seen, date_only=date_only) if seen is not None else (claim, None)
     outlet = one_line(_text(row, "outlet")) or UNKNOWN_OUTLET
     url = _text(row, "url").strip()
     url = url if canonical_url(url) is not None else ""
@@ -39,7 +35,7 @@ def read_article(row: Row, *, now: datetime) -> FoundArticle:
         summary=plain_text(_text(row, "summary")),
         body=plain_text(_text(row, "body")),
         url=url or None,
-        language=_text(row, "language").strip() or "en",
+        language=one_line(_text(row, "language")) or "en",
         origin="archive",
         event_at=event_at,
         known_at=claim if seen is None else seen,
@@ -57,14 +53,18 @@ def _text(row: Row, name: str) -> str:
     return value
 
 
-def _instant(row: Row, name: str) -> datetime | None:
+def _instant(row: Row, name: str, now: datetime) -> tuple[datetime | None, bool]:
+    """The instant of a field, and whether it was a date without a time (which today counts until tonight)."""
     value: Any = row.get(name)
-    if isinstance(value, datetime):
-        return parse_instant(value.isoformat())
-    if isinstance(value, date):
-        return end_of_day(value)
-    text = _text(row, name)
+    written = value.isoformat() if isinstance(value, date) else _text(row, name).strip()
+    if not written:
+        return None, False
     try:
-        return parse_instant(text) if text.strip() else None
+        found, date_only = parse_instant(written), has_no_time(written)
     except ValueError as error:
         raise ValueError(f"{name}: {error}.") from None
+    if found < EARLIEST:
+        raise ValueError(f"{name} {found:%Y-%m-%d} is before {EARLIEST:%Y}.")
+    if found > (end_of_day(now.date()) if date_only else now):
+        raise ValueError(f"{name} {found:%Y-%m-%dT%H:%M:%SZ} lies in the future.")
+    return found, date_only

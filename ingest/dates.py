@@ -3,7 +3,8 @@
 A date without a time counts as the end of that day. `event_at` is never after the instant we first saw the article.
 """
 
-from datetime import UTC, date, datetime, timedelta
+import re
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from models.base import end_of_day
@@ -21,18 +22,22 @@ def parse_instant(text: str) -> datetime:
     if not text:
         raise ValueError("the date is empty")
     try:
-        if len(text) == 10:
-            return end_of_day(date.fromisoformat(text))
-        found = datetime.fromisoformat(text)
-    except ValueError:
         try:
+            found = datetime.fromisoformat(text)
+        except ValueError:
             found = parsedate_to_datetime(text)
-        except (ValueError, IndexError, TypeError):
-            raise ValueError(f"{text[:40]!r} is not a date like 2020-03-09 or 2020-03-09T14:30:00Z") from None
-    try:
+        if has_no_time(text):
+            return end_of_day(found.date())
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{text[:40]!r} is not within the years 1 to 9999") from None
+    except (ValueError, IndexError, TypeError):
+        raise ValueError(f"{text[:40]!r} is not a date like 2020-03-09 or 2020-03-09T14:30:00Z") from None
+
+
+def has_no_time(written: str) -> bool:
+    """Whether a date was written without a time of day: no colon, and no digits after a T."""
+    return bool(written) and ":" not in written and not re.search(r"\dT\d{2}", written)
 
 
 def published(

@@ -4,8 +4,8 @@ Does not: parse, store, or decide when to come again.
 """
 
 import asyncio
-import ssl
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -45,6 +45,10 @@ def client(contact: str = "") -> httpx.AsyncClient:
 
 async def fetch(http: httpx.AsyncClient, url: str, *, etag: str | None, last_modified: str | None) -> Answer:
     """Raises: FeedError (timeout, unreachable, http_status, too_large, bad_address, broken_answer)."""
+    try:
+        urlsplit(url).port  # noqa: B018 - raises where it is no port
+    except ValueError as error:
+        raise FeedError("bad_address", f"The address cannot be fetched: {error}") from None
     headers = {"If-None-Match": etag} if etag else {}
     if last_modified:
         headers["If-Modified-Since"] = last_modified
@@ -57,12 +61,10 @@ async def fetch(http: httpx.AsyncClient, url: str, *, etag: str | None, last_mod
         raise FeedError("timeout", f"The server did not answer within {READ_SECONDS:.0f} s.") from None
     except httpx.TooManyRedirects:
         raise FeedError("bad_address", f"The server redirects more than {MAX_REDIRECTS} times.") from None
-    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as error:
         raise FeedError("bad_address", f"The address cannot be fetched: {error}") from None
     except httpx.ConnectError as error:
-        hint = (
-            "its certificate is not trusted" if isinstance(error.__cause__, ssl.SSLError) else "nothing answers there"
-        )
+        hint = "its certificate is not trusted" if "certificate" in str(error).lower() else "nothing answers there"
         raise FeedError("unreachable", f"The server cannot be reached: {hint} ({error}).") from None
     except httpx.HTTPError as error:
         raise FeedError("broken_answer", f"The server's answer broke off ({type(error).__name__}: {error}).") from None
@@ -85,7 +87,12 @@ async def _read(response: httpx.Response) -> Answer:
         status=response.status_code,
         content=None if response.status_code == 304 else bytes(content),
         content_type=response.headers.get("content-type", ""),
-        etag=response.headers.get("etag"),
-        last_modified=response.headers.get("last-modified"),
+        etag=_sendable(response.headers.get("etag")),
+        last_modified=_sendable(response.headers.get("last-modified")),
         url=str(response.url),
     )
+
+
+def _sendable(value: str | None) -> str | None:
+    """A validator that can be sent back as it came; others are forgotten, and the feed is fetched whole."""
+    return value if value and value.isascii() and value.isprintable() else None

@@ -8,6 +8,8 @@ import re
 from datetime import datetime
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from ingest.text import UNSTORABLE
+
 TRACKING = re.compile(r"^(utm_.*|fbclid|gclid|mc_cid|mc_eid|cmpid|cmp|ref|ref_src|src|ftag|guccounter|ns_.*|at_.*)$")
 
 
@@ -16,16 +18,19 @@ def canonical_url(url: str) -> str | None:
 
     None if it is not an http(s) address.
     """
+    if UNSTORABLE.search(url):
+        return None
     try:
         parts = urlsplit(url.strip())
-        host = (parts.hostname or "").removeprefix("www.")
+        host = re.sub(r"^(www\.)+", "", parts.hostname or "")
+        host = f"[{host}]" if ":" in host else host
         port = f":{parts.port}" if parts.port not in (None, 80, 443) else ""
     except ValueError:
         return None
     if parts.scheme.lower() not in ("http", "https") or not host:
         return None
     query = urlencode([(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not TRACKING.match(k)])
-    return urlunsplit(("https", host + port, parts.path.rstrip("/") or "/", query, ""))
+    return urlunsplit(("https", host + port, parts.path.rstrip("/ ") or "/", query, ""))
 
 
 def identity(*, url: str | None, guid: str | None, outlet: str, title: str, event_at: datetime) -> str:

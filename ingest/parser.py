@@ -7,9 +7,8 @@ Does not: fetch, store, or decide what is new.
 """
 
 import json
-import re
 from calendar import timegm
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
@@ -18,9 +17,9 @@ from urllib.parse import urljoin
 
 import feedparser
 
-from ingest.dates import parse_instant, published
+from ingest.dates import has_no_time, parse_instant, published
 from ingest.identity import canonical_url, identity
-from ingest.text import one_line, plain_text
+from ingest.text import one_line, plain_text, storable
 from models.articles import FoundArticle
 from models.errors import FeedError
 
@@ -30,8 +29,6 @@ TEXT_CHARACTERS = 200_000
 """Of a summary or body; the rest is not kept."""
 MAX_ENTRIES = 2_000
 """Of one feed; the rest is refused, and says so."""
-LOOKS_LIKE_HTML = re.compile(rb"\s*(<!--.*?-->\s*)*(<!doctype html|<html[\s>]|<head[\s>])", re.IGNORECASE | re.DOTALL)
-DATE_ONLY = re.compile(r"^\s*\d{4}-\d{2}-\d{2}\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ def _open(content: bytes, url: str, content_type: str) -> tuple[str, list[Any], 
     """The feed's title, its raw entries, and how to read one."""
     if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
         return _open_json(content)
-    if LOOKS_LIKE_HTML.match(content[:2000].removeprefix(b"\xef\xbb\xbf")):
+    if _is_html(content[:5000]):
         raise FeedError(
             "html", "The server sent an HTML page, not a feed. Look for the feed's own address on that page."
         )
@@ -99,6 +96,15 @@ def _open(content: bytes, url: str, content_type: str) -> tuple[str, list[Any], 
     return str(parsed.feed.get("title", "")), list(parsed.entries), _read_entry
 
 
+def _is_html(beginning: bytes) -> bool:
+    """Whether a page begins here, comments and an XML declaration before it passed over."""
+    rest = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()
+    for opening, closing in ((b"<?xml", b"?>"), (b"<!--", b"-->")):
+        while rest.startswith(opening) and closing in rest:
+            rest = rest.partition(closing)[2].lstrip()
+    return rest[:15].lower().startswith((b"<!doctype html", b"<html", b"<head"))
+
+
 def _open_json(content: bytes) -> tuple[str, list[Any], Callable[[Any], Entry]]:
     try:
         document = json.loads(content)
@@ -109,23 +115,24 @@ def _open_json(content: bytes) -> tuple[str, list[Any], Callable[[Any], Entry]]:
     return str(document.get("title") or ""), document["items"], _read_item
 
 
-def _read_entry(raw: Mapping[str, Any]) -> Entry:
+def _read_entry(raw: dict[str, Any]) -> Entry:
     """An entry of feedparser's."""
     contents = [str(part.get("value", "")) for part in raw.get("content", [])]
-    claim: datetime | None = None
-    for key in ("published_parsed", "updated_parsed", "created_parsed"):
-        if raw.get(key):
-            claim = datetime.fromtimestamp(timegm(raw[key]), UTC)
-            break
+    dates = {key: str(dict.get(raw, key) or "") for key in ("published", "updated", "created")}
+    # dict.get: feedparser's own would take `published` for a missing `updated`, with a warning
+    claims = {key: dict.get(raw, f"{key}_parsed") for key, written in dates.items() if written}
+    key = next((key for key, found in claims.items() if found), next(iter(claims), ""))
+    parsed = claims.get(key)
+    claim = datetime.fromtimestamp(timegm(parsed), UTC) if parsed else None
     link = raw.get("link") or next((e.get("href") for e in raw.get("enclosures", []) if e.get("href")), None)
     return Entry(
         title=str(raw.get("title", "")),
         summary=str(raw.get("summary", "")),
         body=max(contents, key=len, default=""),
         url=link,
-        guid=raw.get("id") or None,
+        guid=storable(str(raw.get("id") or "")) or None,
         claim=claim,
-        written=str(raw.get("published") or raw.get("updated") or raw.get("created") or ""),
+        written=dates.get(key, ""),
     )
 
 
@@ -149,7 +156,7 @@ def _read_item(raw: Any) -> Entry:
         summary=text("summary"),
         body=text("content_html") or text("content_text"),
         url=text("url") or text("external_url") or None,
-        guid=str(guid) if isinstance(guid, str | int) else None,
+        guid=storable(str(guid)) if isinstance(guid, str | int) else None,
         claim=claim,
         written=date,
     )
@@ -165,12 +172,9 @@ def _article(entry: Entry, feed_url: str, outlet: str, language: str, seen_at: d
         raise ValueError("has neither title nor text")
     if summary == body:
         body = ""
-    url = urljoin(feed_url, entry.url.strip()) if entry.url else None
-    if url is not None and canonical_url(url) is None:
-        url = None
-    event_at, note = published(
-        entry.claim, seen_at=seen_at, date_only=bool(DATE_ONLY.match(entry.written)), written=entry.written.strip()
-    )
+    url = _address(feed_url, entry.url)
+    written = entry.written.strip()
+    event_at, note = published(entry.claim, seen_at=seen_at, date_only=has_no_time(written), written=written)
     return FoundArticle(
         identity=identity(url=url, guid=entry.guid, outlet=outlet, title=title, event_at=event_at),
         outlet=outlet,
@@ -185,6 +189,17 @@ def _article(entry: Entry, feed_url: str, outlet: str, language: str, seen_at: d
         knowledge="observed",
         date_note=note,
     )
+
+
+def _address(feed_url: str, link: str | None) -> str | None:
+    """The entry's absolute http(s) address; None where it has none that can be used."""
+    if not link:
+        return None
+    try:
+        url = urljoin(feed_url, link.strip())
+    except ValueError:
+        return None
+    return url if canonical_url(url) is not None else None
 
 
 def _beginning(text: str) -> str:

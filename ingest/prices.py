@@ -4,18 +4,20 @@ import math
 from calendar import monthrange
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from config.definitions import Asset, MacroSeries
 from ingest.calendars import close_instants
-from ingest.dates import parse_instant
+from ingest.dates import has_no_time, parse_instant
 from ingest.rows import Row, RowFile
 from models.base import end_of_day
 from models.errors import BadFile, BadRow
 from models.prices import FoundBar, FoundPoint
 
+FIRST_YEAR, LAST_YEAR = 1900, 2100
+"""Of any bar or value; others are mistyped."""
 Found = TypeVar("Found", FoundBar, FoundPoint)
 
 
@@ -75,6 +77,7 @@ def read_points(path: Path, key: str, series: MacroSeries, column: str, *, now: 
     A value is known at the end of its period plus the series' release lag. One not yet released by `now` is refused.
     """
     result: PriceFile[FoundPoint] = PriceFile()
+    seen: dict[date, int] = {}
     for line, row in _rows(path, column, result):
         try:
             value = _number(row, column)
@@ -88,6 +91,9 @@ def read_points(path: Path, key: str, series: MacroSeries, column: str, *, now: 
                 raise ValueError(
                     f"the value of {period} is published about {known_at:%Y-%m-%d}, which is in the future."
                 )
+            if period in seen:
+                raise ValueError(f"a value of {period} stands in line {seen[period]} already.")
+            seen[period] = line
             result.found.append(FoundPoint(key, period, value, known_at))
         except ValueError as error:
             result.refused.append(BadRow(str(path), line, str(error)))
@@ -121,12 +127,16 @@ def _rows(path: Path, column: str, result: PriceFile[Any]) -> Iterable[tuple[int
 
 
 def _number(row: Row, name: str) -> float | None:
-    value = row.get(name)
+    if name not in row:
+        raise ValueError(f"has no {name}.")
+    value = row[name]
+    if isinstance(value, bool):
+        raise ValueError(f"{name} is {value}, which is not a number.")
     if value is None or (isinstance(value, str) and value.strip() in ("", ".")):
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} is {str(value)[:40]!r}, which is not a number.") from None
     if math.isnan(number):
         return None
@@ -136,15 +146,13 @@ def _number(row: Row, name: str) -> float | None:
 
 
 def _when(row: Row) -> date | datetime:
+    """The day of a bar or value; or the instant of its close, if a time other than midnight UTC is written."""
     value = row.get("date")
-    if isinstance(value, datetime):
-        if not (value.hour or value.minute or value.second) and value.tzinfo is None:
-            return value.date()
-        return parse_instant(value.isoformat())
-    if isinstance(value, date):
-        return value
-    text = str(value or "").strip()
+    written = value.isoformat() if isinstance(value, date) else str(value or "").strip()
     try:
-        return date.fromisoformat(text) if len(text) == 10 else parse_instant(text)
+        at = parse_instant(written)
+        if not FIRST_YEAR <= at.year <= LAST_YEAR:
+            raise ValueError
     except ValueError:
-        raise ValueError(f"date is {text[:40]!r}, which is not a date like 2020-03-09.") from None
+        raise ValueError(f"date is {written[:40]!r}, which is not a date like 2020-03-09.") from None
+    return at.date() if has_no_time(written) or at.time() == time(0) else at

@@ -3,12 +3,13 @@
 A row that cannot be read is yielded as a BadRow in its place; the others go on.
 """
 
+import codecs
 import csv
 import gzip
 import json
 import zlib
 from collections.abc import Iterator
-from io import TextIOWrapper
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,28 +41,32 @@ class RowFile:
 
     @property
     def position(self) -> int:
-        return self._raw.tell() if self._raw is not None and not self._raw.closed else 0
+        if self._raw is None:
+            return 0
+        return self.size if self._raw.closed else self._raw.tell()
 
     def __iter__(self) -> Iterator[tuple[int, Row | BadRow]]:
         """Raises: BadFile if the file breaks off or lacks a needed column."""
         read = {".csv": self._csv, ".parquet": self._parquet}.get(self.kind or "", self._json_lines)
         line = 0
         try:
-            with self.path.open("rb") as self._raw:
-                for line, row in read(self._raw):
+            with self.path.open("rb") as self._raw, self._stream(self._raw) as stream:
+                for line, row in read(stream):
                     yield line, row
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            if isinstance(error, gzip.BadGzipFile) and not line:
+                raise BadFile(str(self.path), f"is not readable as gzip ({error}).") from None
             raise BadFile(
                 str(self.path), f"the compressed file breaks off after line {line} ({error}). Rows before it were read."
             ) from None
         except OSError as error:
             raise BadFile(str(self.path), f"cannot be read ({error.strerror or error}).") from None
 
-    def _stream(self, raw: IO[bytes]) -> IO[bytes] | gzip.GzipFile:
-        return gzip.open(raw) if self.path.name.lower().endswith(".gz") else raw
+    def _stream(self, raw: IO[bytes]) -> AbstractContextManager[Any]:
+        return gzip.open(raw) if self.path.name.lower().endswith(".gz") else nullcontext(raw)
 
-    def _json_lines(self, raw: IO[bytes]) -> Iterator[tuple[int, Row | BadRow]]:
-        for line, text in enumerate(self._stream(raw), 1):
+    def _json_lines(self, stream: IO[bytes]) -> Iterator[tuple[int, Row | BadRow]]:
+        for line, text in enumerate(stream, 1):
             if not text.strip():
                 continue
             try:
@@ -73,11 +78,14 @@ class RowFile:
             else:
                 yield line, row if isinstance(row, dict) else self._bad(line, "is not a JSON object {…}.")
 
-    def _csv(self, raw: IO[bytes]) -> Iterator[tuple[int, Row | BadRow]]:
-        text = TextIOWrapper(self._stream(raw), encoding="utf-8-sig", errors="surrogateescape", newline="")
-        reader = csv.reader(text)
-        header = next(reader, [])
-        names = [name.strip() for name in header]
+    def _csv(self, stream: IO[bytes]) -> Iterator[tuple[int, Row | BadRow]]:
+        reader = csv.reader(codecs.getreader("utf-8-sig")(stream, "surrogateescape"))
+        try:
+            names = [name.strip() for name in next(reader, [])]
+        except csv.Error as error:
+            raise BadFile(str(self.path), f"is not readable as CSV ({error}).") from None
+        if any(_is_foreign(name) for name in names):
+            raise BadFile(str(self.path), "is not UTF-8 text; save it as UTF-8.")
         self._check(names)
         while True:
             try:
@@ -92,27 +100,32 @@ class RowFile:
                 continue
             if len(values) != len(names):
                 yield line, self._bad(line, f"has {len(values)} values under {len(names)} columns.")
-            elif any("\udc80" <= char <= "\udcff" for value in values for char in value):
+            elif any(_is_foreign(value) for value in values):
                 yield line, self._bad(line, "is not UTF-8 text.")
             else:
                 yield line, dict(zip(names, values, strict=True))
 
-    def _parquet(self, raw: IO[bytes]) -> Iterator[tuple[int, Row | BadRow]]:
+    def _parquet(self, stream: IO[bytes]) -> Iterator[tuple[int, Row | BadRow]]:
         import pyarrow
         import pyarrow.parquet
 
         line = 0
         try:
-            table = pyarrow.parquet.ParquetFile(raw)
+            table = pyarrow.parquet.ParquetFile(stream)
             self._check(table.schema_arrow.names)
             for batch in table.iter_batches(batch_size=2_000):
                 for row in batch.to_pylist():
                     line += 1
                     yield line, row
-        except (pyarrow.ArrowException, OSError) as error:
-            raise BadFile(str(self.path), f"is not readable as Parquet ({str(error).splitlines()[0]}).") from None
+        except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+            raise BadFile(
+                str(self.path), f"is not readable as Parquet (after row {line}: {str(error).splitlines()[0]})."
+            ) from None
 
     def _check(self, names: list[str]) -> None:
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise BadFile(str(self.path), f"has two columns named {twice!r}.")
         missing = [name for name in self.needs if name not in names]
         if missing:
             raise BadFile(
@@ -123,3 +136,8 @@ class RowFile:
 
     def _bad(self, line: int, reason: str) -> BadRow:
         return BadRow(str(self.path), line, reason)
+
+
+def _is_foreign(text: str) -> bool:
+    """Whether bytes stand in it that are not UTF-8 (kept by surrogateescape)."""
+    return any("\udc80" <= char <= "\udcff" for char in text)

@@ -124,10 +124,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def rss(*titles: str, day: int = 20) -> bytes:
+def rss(*titles: str, day: int = 20, site: str = "example.org") -> bytes:
     """An RSS feed of ours: one item a title, an hour apart on one day of November 2026."""
     items = "".join(
-        f"<item><title>{title}</title><link>https://example.org/{day}/{number}</link>"
+        f"<item><title>{title}</title><link>https://{site}/{day}/{number}</link>"
         f"<pubDate>Fri, {day} Nov 2026 {number % 24:02d}:00:00 GMT</pubDate>"
         f"<description>About {title}.</description></item>"
         for number, title in enumerate(titles)

@@ -81,7 +81,7 @@ def test_bars_come_out_in_the_order_of_time_whatever_the_file_s(bars: Bars) -> N
         (",1", "date is '', which is not a date like"),
         ("2020-03-10,1,2", "has 3 values under 2 columns."),
         ("2020-03-09,1", "a bar that closed at 2020-03-10 00:00Z stands in line 2 already."),
-        ("2020-03-10T00:00:00Z,1", "a bar that closed at 2020-03-10 00:00Z stands in line 2 already."),
+        ("2020-03-09T00:00:00Z,1", "a bar that closed at 2020-03-10 00:00Z stands in line 2 already."),
         ("2026-11-21,1", "the bar closes at 2026-11-22 00:00Z, which is in the future."),
         ("9999-12-31,1", "9999"),
         ('"Mon, 9 Mar 2020 1:2:3 +99999999999999999999",1', "which is not a date like"),

@@ -1,0 +1,180 @@
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from fakes import FeedServer, Page, rss
+from sqlmodel import select
+
+from jobs.collect import CollectReport, collect
+from models.articles import Article, Revision
+from models.database import Database
+from models.feeds import Feed, Fetch
+from models.store.feeds import list_feeds
+from services.sources import add_feed
+
+XML = {"Content-Type": "application/rss+xml"}
+
+
+def add(database: Database, now: datetime, *urls: str) -> None:
+    with database.write() as session:
+        for url in urls:
+            add_feed(session, url, outlet="", kind="general", language="en", now=now)
+
+
+def visit(database: Database, now: datetime, *, every: bool = True) -> CollectReport:
+    return collect(database, clock=lambda: now, every=every)
+
+
+def counts(database: Database) -> tuple[int, int]:
+    with database.read() as session:
+        return len(session.exec(select(Article)).all()), len(session.exec(select(Revision)).all())
+
+
+def test_new_articles_are_stored_with_both_clocks_and_a_second_round_asks_conditionally(
+    database: Database, now: datetime
+) -> None:
+    page = Page(rss("Gold rises", "Fed waits"), headers=XML | {"ETag": '"1"', "Last-Modified": "yesterday"})
+    with FeedServer({"a.xml": page}) as server:
+        add(database, now, server.url("a.xml"))
+        first = visit(database, now)
+        second = visit(database, now + timedelta(hours=1))
+        assert (first.fetched, first.new_articles, second.not_modified, second.new_articles) == (1, 2, 1, 0)
+        assert server.seen[1][1]["If-None-Match"] == '"1"'
+        assert server.seen[1][1]["If-Modified-Since"] == "yesterday"
+        assert "Storyshift" in server.seen[0][1]["User-Agent"]
+    with database.read() as session:
+        article = session.exec(select(Article).order_by(Article.id)).first()
+        assert article is not None
+        assert (article.origin, article.knowledge, article.known_at) == ("live", "observed", now)
+        assert article.event_at == datetime.fromisoformat("2026-11-20T00:00:00Z")
+        assert [fetch.outcome for fetch in session.exec(select(Fetch).order_by(Fetch.id))] == ["ok", "not_modified"]
+        feed = session.exec(select(Feed)).one()
+        assert (feed.title, feed.last_status, feed.last_error) == ("A wire", 304, None)
+
+
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [
+        (Page(b"gone", 404), "answered 404"),
+        (Page(b"", 500), "answered 500"),
+        (Page(b"<!doctype html><html><body>hi</body></html>", headers={"Content-Type": "text/html"}), "HTML page"),
+        (Page(b""), "empty body"),
+        (Page(b"\x00\x01\x02 not a feed"), "not RSS"),
+        (Page(b"x" * 10, headers={"Content-Encoding": "gzip"}), "broke off"),
+    ],
+)
+def test_a_failed_feed_is_stored_as_data_and_the_others_go_on(
+    database: Database, now: datetime, page: Page, told: str
+) -> None:
+    with FeedServer({"bad": page, "good": Page(rss("Gold rises"))}) as server:
+        add(database, now, server.url("bad"), server.url("good"))
+        report = visit(database, now)
+    assert (report.feeds, report.fetched, report.failed, report.new_articles) == (2, 1, 1, 1)
+    assert told in report.errors[0]["error"]
+    with database.read() as session:
+        health = {item.feed.url.rpartition("/")[2]: item for item in list_feeds(session)}
+        assert told in (health["bad"].feed.last_error or "")
+        assert (health["bad"].feed.failures, health["bad"].articles, health["good"].articles) == (1, 0, 1)
+        assert told in (session.exec(select(Fetch).where(Fetch.outcome == "failed")).one().error or "")
+
+
+def test_a_server_that_is_not_there_fails_alone(database: Database, now: datetime) -> None:
+    add(database, now, "http://127.0.0.1:9/feed")
+    assert "cannot be reached" in visit(database, now).errors[0]["error"]
+
+
+def test_a_failing_feed_is_visited_less_and_less_and_a_recovered_one_as_usual(
+    database: Database, now: datetime
+) -> None:
+    with FeedServer({"a": Page(b"", 503)}) as server:
+        add(database, now, server.url("a"))
+        waits = []
+        for _ in range(9):
+            visit(database, now)
+            with database.read() as session:
+                waits.append(session.exec(select(Feed)).one().next_fetch_at - now)
+        server.pages["a"] = Page(rss("Gold rises"))
+        visit(database, now)
+        with database.read() as session:
+            feed = session.exec(select(Feed)).one()
+    assert waits[0] == timedelta(minutes=30)
+    assert waits == sorted(waits)
+    assert waits[-1] == timedelta(days=1)
+    assert (feed.failures, feed.next_fetch_at - now) == (0, timedelta(minutes=15))
+
+
+def test_only_due_feeds_are_visited_unless_all_are_asked_for(database: Database, now: datetime) -> None:
+    with FeedServer({"a": Page(rss("Gold rises"))}) as server:
+        add(database, now, server.url("a"))
+        assert visit(database, now, every=False).feeds == 1
+        assert visit(database, now + timedelta(minutes=14), every=False).feeds == 0
+        assert visit(database, now + timedelta(minutes=15), every=False).feeds == 1
+        assert visit(database, now, every=True).feeds == 1
+
+
+def test_an_edited_entry_is_a_revision_of_the_same_article(database: Database, now: datetime) -> None:
+    with FeedServer({"a": Page(rss("Gold rises"))}) as server:
+        add(database, now, server.url("a"))
+        visit(database, now)
+        server.pages["a"] = Page(rss("Gold rises to record"))
+        report = visit(database, now + timedelta(hours=1))
+    assert (report.new_articles, report.revised_articles) == (0, 1)
+    assert counts(database) == (1, 2)
+
+
+def test_stopping_in_the_middle_keeps_what_was_committed_and_a_rerun_completes(
+    database: Database, now: datetime
+) -> None:
+    with FeedServer({str(n): Page(rss(f"Story {n} of the day", site=f"site{n}.org")) for n in range(40)}) as server:
+        add(database, now, *(server.url(str(n)) for n in range(40)))
+
+        def stop(done: int, of: int) -> None:
+            if done == 7:
+                raise KeyboardInterrupt
+
+        with pytest.raises((KeyboardInterrupt, BaseExceptionGroup)):
+            collect(database, clock=lambda: now, every=True, progress=stop)
+        kept = counts(database)[0]
+        assert 7 <= kept < 40
+        visit(database, now, every=False)
+    assert counts(database) == (40, 40)
+
+
+def test_what_the_database_refuses_fails_that_feed_alone(
+    database: Database, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from jobs import collect as module
+
+    real: Callable[..., object] = module.add_articles
+
+    def refuse(session: object, articles: list[object], **rest: object) -> object:
+        if any("bad" in str(article) for article in articles):
+            raise ValueError("cannot store this")
+        return real(session, articles, **rest)
+
+    monkeypatch.setattr(module, "add_articles", refuse)
+    with FeedServer({"1": Page(rss("bad news", site="bad.org")), "2": Page(rss("fair news"))}) as server:
+        add(database, now, server.url("1"), server.url("2"))
+        report = visit(database, now)
+    assert (report.failed, report.new_articles) == (1, 1)
+    assert "cannot store this" in report.errors[0]["error"]
+
+
+CAPTURED = Path(__file__).parents[2] / "shared" / "data" / "feeds" / "captured"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CAPTURED.exists(), reason="the captured feeds are not part of the project")
+def test_feeds_as_real_servers_sent_them_are_read_or_refused_with_a_reason(database: Database, now: datetime) -> None:
+    files = sorted(CAPTURED.iterdir())
+    with FeedServer({file.name: Page(file.read_bytes()) for file in files}) as server:
+        add(database, now, *(server.url(file.name) for file in files))
+        report = visit(database, now)
+        again = visit(database, now + timedelta(hours=1))
+    assert report.feeds == len(files)
+    assert report.fetched + report.failed == report.feeds
+    assert report.failed <= 4
+    assert all(error["error"] for error in report.errors)
+    assert report.new_articles > 2_000
+    assert again.new_articles == 0

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
+import models.feeds  # noqa: F401 - articles refer to its table
 from models.base import UTCDateTime
 
 

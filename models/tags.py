@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import JSON, CheckConstraint, Index
 from sqlmodel import Field, SQLModel
 
+import models.articles  # noqa: F401 - tags refer to its tables
 from models.base import UTCDateTime
 
 

@@ -114,7 +114,7 @@ def test_both_clocks_follow_what_the_archive_says(database: Database, now: datet
             b"date,headline\n2020-01-01,x\n",
             "no column 'published_at' and no column 'title'.*found: date, head",
         ),
-        ("a.jsonl.gz", b"not gzip", "breaks off"),
+        ("a.jsonl.gz", b"not gzip", "not readable as gzip"),
         ("a.parquet", b"not parquet", "not readable as Parquet"),
         ("a.txt", b"x", "none of the formats"),
     ],

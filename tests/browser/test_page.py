@@ -1,0 +1,157 @@
+"""The page in a real Chromium, over a served record with a planted panic."""
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from threading import Thread
+
+import pytest
+import uvicorn
+from fakes import found_article
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from record import FIRST, PANIC_FROM, fill, tag
+
+from api.app import create_app
+from models.database import Database
+from models.store.articles import add_articles
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.browser
+EVIL = 'safe_haven+ : <img src=x onerror=alert(1)><script>alert(2)</script> & "quotes" 🚀'
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        if "chromium" in os.environ.get("STORYSHIFT_TEST_REQUIRE", ""):
+            raise RuntimeError("STORYSHIFT_TEST_REQUIRE names chromium, but none is installed")
+        pytest.skip("no Chromium is installed")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+
+
+@pytest.fixture
+def served(sqlite_url: str, now: datetime) -> Iterator[str]:
+    database = Database(sqlite_url)
+    fill(database, now)
+    with database.write() as session:
+        add_articles(session, [found_article(EVIL, FIRST + timedelta(days=PANIC_FROM + 2, hours=23))], now=now)
+    tag(database, now)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(database, clock=lambda: now), log_level="error", ws="none"))
+    thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    listener.close()
+    database.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that must not log an error, nor ask any other host for anything."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    found = context.new_page()
+    wrong: list[str] = []
+    found.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+    found.on("pageerror", lambda error: wrong.append(str(error)))
+    found.on("dialog", lambda dialog: wrong.append(f"dialog {dialog.message}"))
+    found.on("request", lambda r: None if "//127.0.0.1:" in r.url or r.url.startswith("data:") else wrong.append(r.url))
+    yield found
+    context.close()
+    assert wrong == []
+
+
+def day(number: int) -> str:
+    return f"{FIRST + timedelta(days=number):%Y-%m-%d}"
+
+
+def view(number: int = PANIC_FROM + 2) -> str:
+    return f"/#start={day(120)}&end={day(200)}&bucket=day&at={day(number)}T00:00:00Z"
+
+
+def test_the_page_says_what_the_story_is_and_with_how_much_doubt(page: Page, served: str) -> None:
+    page.goto(served)
+    expect(page.locator("#verdict")).to_contain_text("the story was panic, leaning clearly to panic")
+    expect(page.locator("#caveat")).to_contain_text("90 % interval")
+    expect(page.locator("#chart .scatterlayer").first).to_be_visible()
+    expect(page.locator("#legend button")).to_have_count(1 + 2 + 9)  # bitcoin, θ twice, nine narratives
+
+
+def test_a_click_on_a_day_lists_its_articles_with_the_evidence_marked(page: Page, served: str) -> None:
+    page.goto(served + view())
+    expect(page.locator("#articles-title")).to_contain_text("11 June 2020")
+    expect(page.locator("#list li")).to_have_count(11)
+    expect(page.locator("#list mark").first).to_have_text("safe_haven")
+    area = page.locator("#chart .nsewdrag[data-subplot='xy3']").bounding_box()
+    assert area is not None
+    page.mouse.move(area["x"] + area["width"] * 0.3, area["y"] + area["height"] * 0.5)
+    page.wait_for_timeout(200)
+    page.mouse.click(area["x"] + area["width"] * 0.3, area["y"] + area["height"] * 0.5)
+    expect(page.locator("#articles-title")).not_to_contain_text("11 June 2020")
+    page.get_by_role("button", name="All articles").click()
+    expect(page.locator("#list li")).to_have_count(25)
+
+
+def test_text_from_feeds_is_shown_as_text(page: Page, served: str) -> None:
+    page.goto(served + view())
+    expect(page.locator("#list h3").first).to_have_text(EVIL)
+    assert page.locator("#list img, #list script").count() == 0
+
+
+def test_the_keyboard_moves_through_the_days(page: Page, served: str) -> None:
+    page.goto(served + view())
+    expect(page.locator("#list li")).to_have_count(11)
+    page.locator("#chart").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#articles-title")).to_contain_text("12 June 2020")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#articles-title")).to_contain_text("10 June 2020")
+    assert "2020-06-10" in page.url
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "articles"
+
+
+def test_lines_can_be_shown_and_hidden_and_the_choice_is_kept(page: Page, served: str) -> None:
+    page.goto(served + view())
+    trade = page.get_by_role("button", name="Trade conflict").first
+    expect(trade).to_have_attribute("aria-pressed", "false")
+    trade.click()
+    expect(trade).to_have_attribute("aria-pressed", "true")
+    page.locator("select[name=bucket]").select_option("week")
+    expect(page.get_by_role("button", name="Trade conflict").first).to_have_attribute("aria-pressed", "true")
+
+
+def test_an_empty_record_says_what_to_do(page: Page, sqlite_url: str, now: datetime) -> None:
+    database = Database(sqlite_url)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(database, clock=lambda: now), log_level="error", ws="none"))
+    thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    page.goto(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    expect(page.locator("#verdict")).to_contain_text("no tagged articles")
+    expect(page.locator("#caveat")).to_contain_text("storyshift import news")
+    server.should_exit = True
+    thread.join()
+    listener.close()
+    database.close()
+
+
+@pytest.mark.parametrize("width", [360, 390, 768, 1440])
+def test_nothing_is_wider_than_the_screen(page: Page, served: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(served + view())
+    expect(page.locator("#list li")).to_have_count(11)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_bad_range_in_the_address_is_a_sentence(browser: Browser, served: str) -> None:
+    page = browser.new_page()
+    page.goto(served + f"/#start={day(100)}&end={day(50)}&bucket=day")
+    expect(page.locator("#message")).to_contain_text("must be before end")
+    page.close()

@@ -1,0 +1,197 @@
+import io
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import pytest
+from fastapi.testclient import TestClient
+from record import fill
+from sqlalchemy import text
+
+from api.app import create_app
+from api.errors import STATUS
+from config import definitions
+from models import errors
+from models.database import Database
+from models.derived import IntensityPoint, JoinedPoint, PricePoint, ShiftPoint, columns
+
+SERIES = {
+    "/v1/intensity?narrative=liquidity": IntensityPoint,
+    "/v1/shift": ShiftPoint,
+    "/v1/prices/BTC": PricePoint,
+    "/v1/joined?asset=BTC": JoinedPoint,
+}
+
+
+def client_of(database: Database, now: datetime) -> TestClient:
+    app = create_app(database, clock=lambda: now)
+    return TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
+
+
+@pytest.fixture
+def client(database: Database, now: datetime) -> Iterator[TestClient]:
+    fill(database, now, days=140)
+    with client_of(database, now) as found:
+        yield found
+
+
+@pytest.fixture
+def empty(database: Database, now: datetime) -> Iterator[TestClient]:
+    with client_of(database, now) as found:
+        yield found
+
+
+def with_query(path: str, query: str) -> str:
+    return f"{path}{'&' if '?' in path else '?'}{query}"
+
+
+@pytest.mark.parametrize(("path", "row_type"), SERIES.items())
+def test_every_series_is_the_same_rows_as_json_csv_and_parquet(
+    client: TestClient, path: str, row_type: type[Any]
+) -> None:
+    json = client.get(path).json()
+    assert set(json) == {"meta", "data"}
+    assert list(json["data"][0]) == columns(row_type)
+    csv = client.get(with_query(path, "format=csv"))
+    assert csv.headers["content-type"].startswith("text/csv")
+    lines = csv.text.splitlines()
+    assert lines[0].split(",") == columns(row_type)
+    assert len(lines) == len(json["data"]) + 1
+    parquet = client.get(path, headers={"Accept": "application/vnd.apache.parquet"})
+    frame = pd.read_parquet(io.BytesIO(parquet.content))
+    assert list(frame.columns) == columns(row_type)
+    assert len(frame) == len(json["data"])
+    time = frame.columns[0]
+    assert str(frame[time].dt.tz) == "UTC"
+
+
+@pytest.mark.parametrize("path", SERIES)
+def test_an_unchanged_series_is_not_sent_twice(client: TestClient, path: str) -> None:
+    first = client.get(path)
+    again = client.get(path, headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert (
+        client.get(with_query(path, "format=csv"), headers={"If-None-Match": first.headers["etag"]}).status_code == 200
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "error", "told"),
+    [
+        ("/v1/intensity?narrative=fear", 422, "unknown_name", "no narrative named 'fear'"),
+        ("/v1/intensity?start=2020-05-01&end=2020-01-01", 422, "bad_range", "must be before end"),
+        ("/v1/intensity?start=soon", 422, "bad_range", "start is 'soon'"),
+        ("/v1/intensity?bucket=year", 422, "bad_input", "bucket"),
+        ("/v1/intensity?bucket=hour&start=2019-01-01&end=2020-03-01", 422, "bad_range", "at most 92 days"),
+        ("/v1/shift?bucket=hour", 422, "bad_range", "daily statistic"),
+        ("/v1/shift?as_of=2030-01-01", 422, "bad_range", "future"),
+        ("/v1/shift?tagger=none@1", 422, "unknown_name", "no tagger"),
+        ("/v1/joined?asset=DOGE", 422, "unknown_name", "no asset"),
+        ("/v1/prices/DOGE", 422, "unknown_name", "no asset"),
+        ("/v1/articles?limit=0", 422, "bad_input", "from 1 to 200"),
+        ("/v1/articles?cursor=abc", 422, "bad_input", "cursor"),
+        ("/v1/articles?asset=DOGE", 422, "unknown_name", "no asset"),
+        ("/v1/articles/999999", 404, "not_found", "no article 999999"),
+        ("/v1/articles/0", 422, "bad_input", "article_id"),
+        ("/nowhere", 404, "not_found", "/nowhere"),
+    ],
+)
+def test_a_bad_question_gets_one_sentence_and_the_right_status(
+    empty: TestClient, path: str, status: int, error: str, told: str
+) -> None:
+    answer = empty.get(path)
+    assert (answer.status_code, answer.json()["error"]) == (status, error)
+    assert told in answer.json()["detail"]
+    assert set(answer.json()) == {"error", "detail"}
+
+
+def test_every_error_of_ours_has_a_status() -> None:
+    ours = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert all(any(parent in STATUS for parent in kind.__mro__) for kind in ours)
+
+
+def test_a_wrong_method_is_refused(empty: TestClient) -> None:
+    assert empty.post("/v1/shift").json()["error"] == "method_not_allowed"
+
+
+def test_articles_lead_from_a_number_to_its_sentences(client: TestClient) -> None:
+    query = "/v1/articles?start=2020-01-01&end=2020-02-01&narrative=safe_haven&narrative=debasement&limit=31"
+    first = client.get(query).json()
+    assert len(first["data"]) == 31
+    rest = client.get(with_query(query, f"cursor={first['next_cursor']}")).json()
+    ids = [article["id"] for article in first["data"] + rest["data"]]
+    assert len(ids) == len(set(ids)) == 46 + 15  # haven stories 1, 2, 1, … and debasement on every second day
+    assert rest["next_cursor"] is None
+    article = first["data"][0]
+    evidence = article["narratives"][0]["evidence"][0]
+    assert article[evidence["field"]][evidence["start"] : evidence["end"]] == evidence["text"]
+    whole = client.get(f"/v1/articles/{article['id']}").json()
+    assert whole["article"] == article
+    assert [wording["title"] for wording in whole["history"]] == [article["title"]]
+    assert client.get(f"/v1/articles/{article['id']}?as_of=2020-01-02").status_code == 404
+
+
+def test_definitions_and_health_tell_what_there_is(client: TestClient) -> None:
+    narratives = client.get("/v1/narratives").json()["data"]
+    assert [item["narrative"] for item in narratives] == list(definitions.narratives())
+    bitcoin = next(item for item in client.get("/v1/assets").json()["data"] if item["asset"] == "BTC")
+    assert (bitcoin["n_bars"], bitcoin["instrument"]) == (140, "BTC")
+    assert client.get("/v1/health/live").json() == {"status": "alive"}
+    assert client.get("/v1/health/ready").json() == {"articles": 25 * 140, "untagged": 0, "fetches": 0}
+    assert client.get("/v1/feeds").json() == {"data": []}
+
+
+def test_the_server_answers_only_under_its_own_name(empty: TestClient) -> None:
+    for host in ("localhost", "127.0.0.1:8000", "[::1]:8000"):
+        assert empty.get("/v1/health/live", headers={"Host": host}).status_code == 200
+    for host in ("evil.example", "localhost.evil.example", "", "127.0.0.1.evil.example:8000"):
+        refused = empty.get("/v1/health/live", headers={"Host": host})
+        assert (refused.status_code, refused.json()["error"]) == (400, "unknown_host")
+
+
+def test_a_name_is_allowed_by_a_setting(database: Database, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORYSHIFT_ALLOWED_HOSTS", "shift.example, other.example")
+    definitions.forget()
+    with client_of(database, now) as client:
+        assert client.get("/v1/health/live", headers={"Host": "Other.example:443"}).status_code == 200
+
+
+def test_pages_ask_no_one_else_for_anything(empty: TestClient) -> None:
+    for path in ("/", "/docs", "/static/app.js", "/static/style.css"):
+        answer = empty.get(path)
+        assert answer.status_code == 200
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        assert "https://" not in answer.text.replace("https?:", "")
+    assert empty.get("/vendor/plotly.min.js").status_code == 200
+    assert empty.get("/swagger/swagger-ui-bundle.js").status_code == 200
+
+
+def test_every_route_says_in_openapi_what_it_does(empty: TestClient) -> None:
+    paths = empty.get("/openapi.json").json()["paths"]
+    wanted = {"/v1/narratives", "/v1/assets", "/v1/intensity", "/v1/shift", "/v1/prices/{asset}", "/v1/joined"}
+    wanted |= {"/v1/articles", "/v1/articles/{article_id}", "/v1/feeds", "/v1/health/live", "/v1/health/ready"}
+    assert set(paths) == wanted
+    assert all(route["get"]["description"] for route in paths.values())
+
+
+def test_a_database_that_does_not_answer_is_a_503_and_not_a_crash(now: datetime) -> None:
+    away = Database("postgresql://127.0.0.1:1/none")
+    with client_of(away, now) as client:
+        answer = client.get("/v1/health/ready")
+        assert (answer.status_code, answer.json()["error"]) == (503, "database_unavailable")
+        assert client.get("/v1/health/live").status_code == 200
+
+
+def test_an_unexpected_error_is_one_sentence_without_a_secret(database: Database, now: datetime) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("alter table price_bars rename column close to closing"))
+    try:
+        with client_of(database, now) as client:
+            answer = client.get("/v1/prices/BTC")
+        assert answer.status_code in (500, 503)
+        assert set(answer.json()) == {"error", "detail"}
+        assert "select" not in answer.json()["detail"].lower()
+    finally:
+        with database.engine.begin() as connection:
+            connection.execute(text("alter table price_bars rename column closing to close"))

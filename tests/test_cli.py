@@ -1,0 +1,250 @@
+import io
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pandas as pd
+import pytest
+from fakes import FeedServer, Page, rss
+
+from models.derived import IntensityPoint, JoinedPoint, ShiftPoint, columns
+
+
+class Shell:
+    """Runs `storyshift` as a person would, in an empty folder with its own database."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("STORYSHIFT_")}
+        self.environment |= {"STORYSHIFT_DATABASE_URL": url, "COLUMNS": "200"}
+
+    def start(self, *words: str) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-W", "error::ResourceWarning", "-m", "storyshift", *words]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, cwd=self.folder, env=self.environment, stdin=pipe, stdout=pipe, stderr=pipe)
+
+    def __call__(self, *words: str, given: str = "", code: int = 0) -> tuple[str, str]:
+        """stdout and stderr of a command that must exit with `code`, and never shows a traceback."""
+        with self.start(*words) as process:
+            out, err = process.communicate(given.encode(), timeout=60)
+        assert "Traceback" not in err.decode(), err.decode()
+        assert process.returncode == code, err.decode()
+        return out.decode(), err.decode()
+
+
+@pytest.fixture
+def shell(tmp_path: Path, sqlite_url: str) -> Shell:
+    return Shell(tmp_path, sqlite_url)
+
+
+def test_help_is_quick_because_it_loads_none_of_the_heavy_libraries() -> None:
+    heavy = "torch transformers spacy pandas scipy sqlmodel fastapi plotly pyarrow exchange_calendars httpx".split()
+    code = f"import sys, storyshift.__main__; print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code]).decode().strip() == "[]"
+
+
+def test_the_api_starts_without_torch_transformers_or_spacy() -> None:
+    code = (
+        "import sys, api.app; print([m for m in ('torch', 'transformers', 'spacy', 'exchange_calendars')"
+        " if m in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code]).decode().strip() == "[]"
+
+
+NEWS = [
+    {"published_at": "2020-03-09", "title": "Investors flee to safe havens as markets plunge", "outlet": "Wire"},
+    {"published_at": "2020-03-09", "title": "Fed cuts interest rates to support markets", "outlet": "Wire"},
+    {"published_at": "2020-03-10", "title": "Museum opens new wing", "outlet": "Wire"},
+    {"published_at": "nonsense", "title": "No date", "outlet": "Wire"},
+]
+
+
+def test_from_an_archive_to_the_numbers(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "news.jsonl").write_text("\n".join(map(json.dumps, NEWS)))
+    (tmp_path / "BTC.csv").write_text(
+        "date,close\n2020-03-08,8100\n2020-03-09,7900\n2020-03-10,7800\n2020-03-11,7700\n"
+    )
+    _, err = shell("import", "news", "news.jsonl")
+    assert "line 4: published_at: 'nonsense' is not a date" in err
+    assert "3 new articles" in err
+    assert "0 new articles" in shell("import", "news", "news.jsonl")[1]
+    assert "3 texts tagged by keywords@1" in shell("tag")[1]
+    assert "0 texts tagged" in shell("tag")[1]
+    shell("import", "prices", "BTC.csv")
+    out, err = shell("series", "--narrative", "safe_haven", "--narrative", "liquidity", "--start", "2020-03-09")
+    rows = pd.read_csv(io.StringIO(out))
+    assert list(rows.columns) == columns(IntensityPoint)
+    assert rows.groupby("narrative")["n_carrying"].sum().to_dict() == {"safe_haven": 1, "liquidity": 1}
+    assert err == ""
+    found = json.loads(shell("shift", "--bucket", "week", "--format", "json")[0])
+    assert list(found["data"][0]) == columns(ShiftPoint)
+    assert found["data"][-1]["state"] == "warming_up"
+    out, _ = shell("joined", "--asset", "BTC", "--start", "2020-03-09", "--end", "2020-03-11")
+    joined = pd.read_csv(io.StringIO(out))
+    assert list(joined.columns) == columns(JoinedPoint)
+    assert joined["return_next"].notna().tolist() == [True, True]
+
+
+def test_parquet_comes_whole_through_a_pipe(shell: Shell) -> None:
+    with shell.start("series", "--format", "parquet", "--narrative", "liquidity") as process:
+        frame = pd.read_parquet(io.BytesIO(process.communicate()[0]))
+    assert list(frame.columns) == columns(IntensityPoint)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["series", "--narrative", "fear"], 2, "There is no narrative named 'fear'. Known: safe_haven"),
+        (["joined", "--asset", "DOGE"], 2, "There is no asset named 'DOGE'"),
+        (["shift", "--start", "2020-05-01", "--end", "2020-01-01"], 2, "must be before end"),
+        (["shift", "--start", "yesterday"], 2, "--start is 'yesterday'"),
+        (["shift", "--as-of", "2999-01-01"], 2, "lies in the future"),
+        (["shift", "--bucket", "year"], 2, "year"),
+        (["shift", "--bucket", "hour"], 2, "daily statistic"),
+        (["import", "news", "nowhere.jsonl"], 1, "nowhere.jsonl: there is no such file"),
+        (["import", "prices", "XAU.csv"], 1, "XAU.csv: has no column 'date'"),
+        (["import", "prices", "BTC.csv"], 1, "BTC.csv, line 2: close is 'about 9000', which is not a number"),
+        (["import", "prices", "DOGE.csv"], 1, "There is no asset named 'DOGE'"),
+        (["import", "news", "empty"], 2, "holds no file that can be read"),
+        (["feeds", "add", "example.org/feed"], 2, "must start with http"),
+        (["feeds", "remove", "https://example.org/none"], 1, "There is no feed https://example.org/none"),
+        (["tag", "--input", "nowhere.jsonl"], 1, "nowhere.jsonl: cannot be opened"),
+        (["serve", "--host", "0.0.0.0"], 2, "STORYSHIFT_ALLOWED_HOSTS"),
+        (["nonsense"], 2, "nonsense"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_an_exit_code(
+    shell: Shell, tmp_path: Path, words: list[str], code: int, told: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "XAU.csv").write_text("day,close\n2020-03-01,1\n")
+    (tmp_path / "BTC.csv").write_text("date,close\n2020-03-01,about 9000\n")
+    (tmp_path / "DOGE.csv").write_text("date,close\n2020-03-01,1\n")
+    out, err = shell(*words, code=code)
+    assert told in " ".join(err.split())
+    assert out == ""
+
+
+def test_one_bad_file_does_not_stop_the_others(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps(NEWS[0]))
+    (tmp_path / "b.jsonl").write_text(json.dumps(NEWS[1]))
+    out, err = shell("import", "news", "a.jsonl", "missing.jsonl", "b.jsonl", "--format", "json", code=1)
+    assert "missing.jsonl: there is no such file" in err
+    assert [report["new"] for report in json.loads(out)] == [1, 1]
+
+
+def test_a_locked_database_is_a_sentence(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps(NEWS[0]))
+    holder = sqlite3.connect(tmp_path / "storyshift.db", isolation_level=None)
+    holder.execute("begin immediate")
+    code = "import models.database as d; d.Database.__init__.__kwdefaults__['busy_seconds'] = 0.2\n"
+    code += (
+        "import sys; sys.argv = ['storyshift', 'import', 'news', 'a.jsonl']\nimport storyshift.__main__ as m; m.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=shell.environment, capture_output=True, text=True, check=False
+    )
+    holder.close()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: The database")
+    assert "held by another process" in done.stderr
+
+
+def test_a_busy_port_is_a_sentence(shell: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"Port {port} is in use" in shell("serve", "--port", str(port), code=1)[1]
+
+
+def test_tagging_a_stream_needs_no_database_and_keeps_the_order(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, "postgresql://127.0.0.1:1/none")
+    given = [
+        json.dumps({"id": "a", "text": "Gold climbs as investors seek safe haven 🚀 amid fear"}),
+        "not json",
+        "",
+        json.dumps({"id": 7, "title": "Fed expected to cut rates", "summary": None, "body": "x"}),
+        json.dumps({"id": "empty", "text": ""}),
+        json.dumps({"title": "no id"}),
+    ]
+    out, err = shell("tag", "--input", "-", given="\n".join(given))
+    found = [json.loads(line) for line in out.splitlines()]
+    assert [line["id"] for line in found] == ["a", "7", "empty"]
+    assert all(line["tagger"] == "keywords@1" for line in found)
+    tag = found[0]["narratives"]["safe_haven"]
+    assert set(tag) == {"score", "label", "direction", "evidence"}
+    assert tag["label"] is True
+    assert found[0]["assets"][0]["asset"] == "XAU"
+    assert found[0]["assets"][0]["spans"] == [{"field": "text", "start": 0, "end": 4}]
+    assert found[1]["narratives"]["liquidity"]["modality"] == "expected"
+    assert found[2]["narratives"] == {}
+    assert "-, line 2: is not JSON" in err
+    assert "2 lines refused" in err
+
+
+def test_feeds_are_listed_with_what_their_servers_said(shell: Shell, tmp_path: Path) -> None:
+    with FeedServer({"good": Page(rss("Gold rises")), "bad": Page(b"", 404)}) as server:
+        (tmp_path / "config").mkdir()
+        entry = '[[feeds]]\nurl = "{}"\noutlet = "Good"\nkind = "macro"\n'
+        (tmp_path / "config" / "feeds.toml").write_text(entry.format(server.url("good")))
+        shell.environment["STORYSHIFT_CONFIG_DIR"] = str(tmp_path / "config")
+        shell("feeds", "add", server.url("bad"), "--outlet", "Bad")
+        assert "is collected already" in shell("feeds", "add", server.url("bad"))[1]
+        out, err = shell("collect", "--once", "--format", "json")
+        report = json.loads(out)
+        assert [report[k] for k in ("feeds", "fetched", "not_modified", "failed", "new_articles")] == [2, 1, 0, 1, 1]
+        assert "404" in err
+        listed = {feed["outlet"]: feed for feed in json.loads(shell("feeds", "list", "--format", "json")[0])}
+        assert (listed["Good"]["articles"], listed["Good"]["last_status"]) == (1, 200)
+        assert "404" in listed["Bad"]["last_error"]
+        shell("feeds", "remove", server.url("good"))
+        assert "Good" not in shell("feeds", "list")[0]
+
+
+def test_run_collects_tags_serves_and_stops_when_told(shell: Shell, tmp_path: Path) -> None:
+    with FeedServer({"feed": Page(rss("Investors flee to safe havens"))}) as server, socket.socket() as free:
+        (tmp_path / "feeds.toml").write_text(f'[[feeds]]\nurl = "{server.url("feed")}"\noutlet = "W"\nkind = "macro"\n')
+        shell.environment["STORYSHIFT_CONFIG_DIR"] = str(tmp_path)
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        with shell.start("run", "--port", str(port)) as process:
+            address = f"http://127.0.0.1:{port}/v1"
+            ready: dict[str, int] = {}
+            until = time.monotonic() + 30
+            while ready.get("articles") != 1 or ready.get("untagged") != 0:
+                assert time.monotonic() < until, ready
+                time.sleep(0.1)
+                try:
+                    ready = httpx.get(f"{address}/health/ready").json()
+                except httpx.TransportError:
+                    continue
+            carried = httpx.get(f"{address}/articles?narrative=safe_haven").json()["data"]
+            assert [article["title"] for article in carried] == ["Investors flee to safe havens"]
+            process.terminate()
+            _, err = process.communicate(timeout=10)
+    assert f"http://127.0.0.1:{port}/" in err.decode()
+
+
+def test_migrate_says_what_it_did(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, f"sqlite:///{tmp_path}/new.db")
+    assert "migrated" in shell("migrate")[1]
+    assert "newest schema already" in shell("migrate")[1]
+
+
+def test_narratives_are_listed(shell: Shell) -> None:
+    assert "safe_haven  (panic)" in shell("narratives", "list")[0]
+    assert len(json.loads(shell("narratives", "list", "--format", "json")[0])) == 9
+
+
+def test_the_clock_of_the_command_line_is_aware() -> None:
+    from storyshift.__main__ import _now
+
+    assert _now().tzinfo is UTC
+    assert abs((_now() - datetime.now(UTC)).total_seconds()) < 5

@@ -11,7 +11,7 @@ from sqlalchemy import and_, exists, func, insert, or_, select
 from sqlmodel import Session, col
 
 from models.articles import Article, FoundArticle, Revision, Story
-from models.store.sql import chunks, insert_new
+from models.store.sql import chunks, insert_new, new_ids, table_of
 from models.tags import AssetMention, NarrativeTag
 
 SAME_STORY = timedelta(hours=12)
@@ -98,8 +98,10 @@ def _insert_articles(session: Session, fresh: list[FoundArticle], feed_id: int |
     if not fresh:
         return {}
     stories = _stories(session, fresh)
+    ids = new_ids(session, Article, len(fresh))
     rows = [
         {
+            "id": article_id,
             "identity": article.identity,
             "story_id": stories[article.identity],
             "feed_id": feed_id,
@@ -112,43 +114,39 @@ def _insert_articles(session: Session, fresh: list[FoundArticle], feed_id: int |
             "knowledge": article.knowledge,
             "date_note": article.date_note,
         }
-        for article in fresh
+        for article, article_id in zip(fresh, ids, strict=True)
     ]
-    ids = session.scalars(insert(Article).returning(col(Article.id), sort_by_parameter_order=True), rows)
-    return {article.identity: article_id for article, article_id in zip(fresh, ids, strict=True) if article_id}
+    session.connection().execute(insert(table_of(Article)), rows)
+    return {article.identity: article_id for article, article_id in zip(fresh, ids, strict=True)}
 
 
 def _stories(session: Session, fresh: list[FoundArticle]) -> dict[str, int]:
     """The story of each new article, by identity: that of an equal title within half a day, or one of its own."""
     keys = {article.identity: title_key(article.title) for article in fresh}
     known: dict[str, list[tuple[datetime, int]]] = {}
-    telling = sorted({key for key in keys.values() if key.count(" ") >= SAME_STORY_WORDS - 1})
-    for part in chunks(telling):
+    for part in chunks(sorted({key for key in keys.values() if _tells(key)})):
         query = select(col(Story.title_key), col(Story.event_at), col(Story.id)).where(col(Story.title_key).in_(part))
         for key, event_at, story_id in session.execute(query):
             known.setdefault(key, []).append((event_at, story_id))
-    opening: list[FoundArticle] = []
-    opened: dict[str, list[tuple[datetime, int]]] = {}
+    ids = iter(new_ids(session, Story, len(fresh)))
     placed: dict[str, int] = {}
-    pending: dict[str, int] = {}
+    rows: list[dict[str, Any]] = []
     for article in fresh:
         key = keys[article.identity]
-        story = _near(known.get(key, []), article.event_at)
-        if story is not None:
-            placed[article.identity] = story
-            continue
-        position = _near(opened.get(key, []), article.event_at)
-        if position is None:
-            position = len(opening)
-            opening.append(article)
-            if key in telling or key.count(" ") >= SAME_STORY_WORDS - 1:
-                opened.setdefault(key, []).append((article.event_at, position))
-        pending[article.identity] = position
-    if opening:
-        rows = [{"title_key": keys[article.identity], "event_at": article.event_at} for article in opening]
-        new = list(session.scalars(insert(Story).returning(col(Story.id), sort_by_parameter_order=True), rows))
-        placed |= {identity: new[position] or 0 for identity, position in pending.items()}
+        story_id = _near(known.get(key, []), article.event_at) if _tells(key) else None
+        if story_id is None:
+            story_id = next(ids)
+            rows.append({"id": story_id, "title_key": key, "event_at": article.event_at})
+            known.setdefault(key, []).append((article.event_at, story_id))
+        placed[article.identity] = story_id
+    if rows:
+        session.connection().execute(insert(table_of(Story)), rows)
     return placed
+
+
+def _tells(key: str) -> bool:
+    """Whether a title says enough for two articles under it to be copies."""
+    return key.count(" ") >= SAME_STORY_WORDS - 1
 
 
 def _near(stories: list[tuple[datetime, int]], event_at: datetime) -> int | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Table
+from sqlalchemy import Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -52,3 +52,17 @@ def insert_new(session: Session, model: type[SQLModel], rows: list[dict[str, Any
         return
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     session.connection().execute(dialect.insert(table_of(model)).on_conflict_do_nothing(), rows)
+
+
+def new_ids(session: Session, model: type[SQLModel], count: int) -> list[int]:
+    """`count` ids for rows of the table that are about to be inserted, so that they can refer to each other.
+
+    PostgreSQL takes them from the table's sequence. On SQLite the transaction of Database.write holds the write lock.
+    """
+    table = table_of(model)
+    if session.get_bind().dialect.name == "postgresql":
+        sequence = func.pg_get_serial_sequence(table.name, "id")
+        drawn = select(func.nextval(sequence)).select_from(func.generate_series(1, count))
+        return list(session.execute(drawn).scalars())
+    last = session.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
+    return list(range(last + 1, last + count + 1))

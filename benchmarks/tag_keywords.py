@@ -1,4 +1,4 @@
-"""Headlines a second: keywords@1 against one compiled regular expression of the same phrases, medians of five in turn."""
+"""Headlines a second: keywords@1 against one regular expression of the same phrases, medians of five in turn."""
 
 import re
 import statistics

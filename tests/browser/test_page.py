@@ -15,6 +15,7 @@ from record import FIRST, PANIC_FROM, fill, tag
 
 from api.app import create_app
 from models.database import Database
+from models.feeds import Feed
 from models.store.articles import add_articles
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -95,6 +96,23 @@ def test_a_click_on_a_day_lists_its_articles_with_the_evidence_marked(page: Page
     expect(page.locator("#articles-title")).not_to_contain_text("11 June 2020")
     page.get_by_role("button", name="All articles").click()
     expect(page.locator("#list li")).to_have_count(25)
+
+
+def test_a_failing_feed_is_shown_with_what_its_server_said(
+    page: Page, served: str, sqlite_url: str, now: datetime
+) -> None:
+    database = Database(sqlite_url)
+    with database.write() as session:
+        for name, said in (("Good", None), ("Bad", "The server answered 404 Not Found.")):
+            url = f"https://{name}.example/feed"
+            session.add(
+                Feed(url=url, outlet=name, added_at=now, next_fetch_at=now, last_fetched_at=now, last_error=said)
+            )
+    database.close()
+    page.goto(served)
+    page.locator("#sources summary").click()
+    expect(page.locator("#sources summary")).to_have_text("Sources: 2 feeds, 1 failing")
+    expect(page.locator("#sources li")).to_contain_text("Bad The server answered 404 Not Found.")
 
 
 def test_text_from_feeds_is_shown_as_text(page: Page, served: str) -> None:

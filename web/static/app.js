@@ -403,6 +403,30 @@ function highlighted(article, field, limit = Infinity) {
   return nodes;
 }
 
+// -- sources -----------------------------------------------------------------------------------------------------------
+
+async function tellSources() {
+  const feeds = (await ask("feeds")).data;
+  const failing = feeds.filter((feed) => feed.last_error);
+  const waiting = feeds.filter((feed) => !feed.last_fetched_at).length;
+  element("sources").hidden = !feeds.length;
+  element("sources").querySelector("summary").textContent =
+    `Sources: ${feeds.length} feeds, ${failing.length} failing${waiting ? `, ${waiting} not yet visited` : ""}`;
+  const items = failing.map((feed) => {
+    const item = document.createElement("li");
+    const name = document.createElement("b");
+    name.textContent = feed.outlet;
+    item.append(name, ` ${feed.last_error} (${feed.failures} in a row; ${feed.articles} articles so far) ${feed.url}`);
+    return item;
+  });
+  if (!items.length) {
+    const item = document.createElement("li");
+    item.textContent = "No feed is failing.";
+    items.push(item);
+  }
+  element("sources").querySelector("ul").replaceChildren(...items);
+}
+
 // -- hearing ---------------------------------------------------------------------------------------------------------
 
 chart.addEventListener("keydown", (event) => {
@@ -443,7 +467,7 @@ async function begin() {
       Object.assign(view, { start: view.start || latest.start.slice(0, 10), end: view.end || latest.end.slice(0, 10), bucket: view.bucket || "week" });
     }
     if (!view.bucket) view.bucket = suitedBucket((Date.parse(view.end) - Date.parse(view.start)) / DAY);
-    await show();
+    await Promise.all([show(), tellSources()]);
   } catch (error) {
     element("verdict").textContent = "Nothing can be shown.";
     tellMessage(error.message);

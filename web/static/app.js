@@ -209,7 +209,7 @@ const HUES = ["#c0392f", "#6b4fc4", "#2a8a7f", "#b3671b", "#5b7db1", "#a8577e", 
 
 function narrativeTraces(intensities) {
   return narratives.map((narrative, place) => {
-    const own = intensities.filter((point) => point.narrative === narrative.narrative);
+    const own = telling(intensities.filter((point) => point.narrative === narrative.narrative));
     return {
       name: narrative.name, type: "scatter", mode: "lines", yaxis: "y3", line: { color: HUES[place % HUES.length], width: 1.6 },
       visible: narrative.core,
@@ -219,6 +219,13 @@ function narrativeTraces(intensities) {
       hovertemplate: "%{customdata}",
     };
   });
+}
+
+// Without the few thin buckets (a Sunday's two stories), whose shares would be spikes; all, where most are thin.
+function telling(points) {
+  const kept = points.filter((point) => !point.thin || !point.n_stories);
+  const thin = points.length - kept.length;
+  return thin && thin < points.length / 2 ? kept : points;
 }
 
 // Bands of colour behind prices and θ, one for each run of days in the same state.

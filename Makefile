@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 BIN := .venv/bin
 PORT ?= 8000
 
-.PHONY: help install run test check format lock clean
+.PHONY: help install run demo test check format lock clean
 
 help:  ## list what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -16,6 +16,9 @@ install: .venv/.installed  ## create .venv with storyshift in it
 
 run: .venv/.installed  ## collect, tag and serve the page at http://127.0.0.1:$(PORT)/
 	@$(BIN)/storyshift run --port $(PORT)
+
+demo: .venv/.installed  ## play the bundled replay, offline, and serve it at http://127.0.0.1:$(PORT)/
+	@$(BIN)/storyshift demo --port $(PORT)
 
 test: .venv/.installed-dev  ## run every test, on SQLite and on PostgreSQL where one answers
 	@$(BIN)/pytest -n auto

@@ -32,8 +32,11 @@ DOCS_POLICY = POLICY + "; script-src 'self' 'unsafe-inline'"
 """Swagger's page starts itself with an inline script; it shows no text from feeds."""
 
 
-def create_app(database: Database, *, clock: Callable[[], datetime]) -> FastAPI:
-    """The application over an open database; `clock` gives the instant of each question (aware UTC)."""
+def create_app(database: Database, *, clock: Callable[[], datetime], replay: bool = False) -> FastAPI:
+    """The application over an open database; `clock` gives the instant of each question (aware UTC).
+
+    With `replay` the page says that the record is one of briefs written for the replay.
+    """
     app = FastAPI(
         title="Storyshift",
         version=VERSION,
@@ -45,7 +48,7 @@ def create_app(database: Database, *, clock: Callable[[], datetime]) -> FastAPI:
     api.errors.install(app)
     for routes in (series, articles, catalog):
         app.include_router(routes.router)
-    _add_pages(app)
+    _add_pages(app, replay)
     allowed = LOCAL_HOSTS | {name.strip().lower() for name in get_settings().allowed_hosts.split(",") if name.strip()}
 
     @app.middleware("http")
@@ -66,7 +69,7 @@ def create_app(database: Database, *, clock: Callable[[], datetime]) -> FastAPI:
     return app
 
 
-def _add_pages(app: FastAPI) -> None:
+def _add_pages(app: FastAPI, replay: bool) -> None:
     page = Environment(loader=FileSystemLoader(WEB / "templates"), autoescape=True).get_template("index.html")
     chart_library = Path(str(files("plotly"))) / "package_data" / "plotly.min.js"
     swagger = Path(str(files("fastapi_offline"))) / "static"
@@ -75,7 +78,7 @@ def _add_pages(app: FastAPI) -> None:
 
     @app.get("/", include_in_schema=False)
     def index() -> HTMLResponse:
-        return HTMLResponse(page.render(version=VERSION), headers={"Cache-Control": "no-cache"})
+        return HTMLResponse(page.render(version=VERSION, replay=replay), headers={"Cache-Control": "no-cache"})
 
     @app.get("/vendor/plotly.min.js", include_in_schema=False)
     def plotly() -> FileResponse:

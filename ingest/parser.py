@@ -54,7 +54,14 @@ class ParsedFeed:
 
 
 def parse_feed(
-    content: bytes, *, url: str, outlet: str, language: str, seen_at: datetime, content_type: str = ""
+    content: bytes,
+    *,
+    url: str,
+    outlet: str,
+    language: str,
+    seen_at: datetime,
+    content_type: str = "",
+    origin: str = "live",
 ) -> ParsedFeed:
     """The articles of a feed that was fetched from `url` at `seen_at` (aware UTC).
 
@@ -69,7 +76,7 @@ def parse_feed(
             parsed.refused.append(f"{len(raw_entries) - MAX_ENTRIES} entries beyond the first {MAX_ENTRIES}")
             break
         try:
-            parsed.articles.append(_article(read(raw), url, outlet, language, seen_at))
+            parsed.articles.append(_article(read(raw), url, outlet, language, seen_at, origin))
         except ValueError as error:
             parsed.refused.append(f"entry {number}: {error}")
         except Exception as error:  # one bad entry never loses the feed
@@ -162,7 +169,7 @@ def _read_item(raw: Any) -> Entry:
     )
 
 
-def _article(entry: Entry, feed_url: str, outlet: str, language: str, seen_at: datetime) -> FoundArticle:
+def _article(entry: Entry, feed_url: str, outlet: str, language: str, seen_at: datetime, origin: str) -> FoundArticle:
     """Raises: ValueError saying why the entry cannot be an article."""
     summary, body = plain_text(entry.summary)[:TEXT_CHARACTERS], plain_text(entry.body)[:TEXT_CHARACTERS]
     title = one_line(entry.title)
@@ -183,7 +190,7 @@ def _article(entry: Entry, feed_url: str, outlet: str, language: str, seen_at: d
         body=body,
         url=url,
         language=language,
-        origin="live",
+        origin=origin,
         event_at=event_at,
         known_at=seen_at,
         knowledge="observed",

@@ -16,7 +16,7 @@ from ingest.fetcher import Answer, client, fetch
 from ingest.parser import ParsedFeed, parse_feed
 from models.database import Database
 from models.errors import DatabaseUnavailable, FeedError
-from models.feeds import Feed, Fetch
+from models.feeds import REPLAY, Feed, Fetch
 from models.store import feeds as feed_store
 from models.store.articles import Added, add_articles
 
@@ -101,6 +101,7 @@ async def _attempt(http: AsyncClient, feed: Feed, clock: Clock) -> Attempt:
                 language=feed.language,
                 seen_at=at,
                 content_type=answer.content_type,
+                origin="replay" if feed.kind == REPLAY else "live",
             )
         return Attempt(at, perf_counter() - began, answer, parsed)
     except FeedError as error:

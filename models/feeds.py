@@ -7,6 +7,9 @@ from sqlmodel import Field, SQLModel
 
 from models.base import UTCDateTime
 
+REPLAY = "replay"
+"""The kind of a feed whose articles are briefs of the replay."""
+
 
 class Feed(SQLModel, table=True):
     """An address that we collect, with what its server last said. `removed_at` remembers a removal."""

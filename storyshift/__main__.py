@@ -35,6 +35,8 @@ app.add_typer(import_app, name="import")
 app.add_typer(narratives_app, name="narratives")
 
 SHOWN_REFUSALS = 50
+STOPPED = 130
+DEMO_DATABASE = "sqlite:///storyshift-demo.db"
 
 
 class SeriesFormat(StrEnum):
@@ -95,6 +97,20 @@ def run(port: Port = 8000, host: Host = "127.0.0.1") -> None:
     from storyshift.serving import serve_page
 
     serve_page(_database(), host=host, port=port, clock=_now, with_worker=True)
+
+
+@app.command()
+def demo(port: Port = 8000, host: Host = "127.0.0.1") -> None:
+    """Play the bundled replay of 2019-21 and 2025-26 into a database of its own, and serve it. Needs no network."""
+    from jobs.replay.play import play
+    from models.database import Database
+    from storyshift.serving import serve_page
+
+    database = Database.open(DEMO_DATABASE)
+    with progress("replaying", "days") as told:
+        days = play(database, now=_now(), progress=told)
+    say(f"{days} days replayed." if days else "The replay is complete already.")
+    serve_page(database, host=host, port=port, clock=_now, with_worker=False, replay=True)
 
 
 @app.command()
@@ -442,9 +458,10 @@ def main() -> None:
     """The console script: runs a command and turns our errors into one sentence and an exit code."""
     try:
         app()
-    except KeyboardInterrupt:
-        say("stopped; what was committed is kept, and the same command completes it.")
-        sys.exit(130)
+    except SystemExit as ended:  # Typer turns Ctrl-C into exit code 130, silently
+        if ended.code == STOPPED:
+            say("stopped; what was committed is kept, and the same command completes it.")
+        raise
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)

@@ -18,7 +18,9 @@ from models.errors import ConfigError, PortBusy
 from storyshift.output import say
 
 
-def serve_page(database: Database, *, host: str, port: int, clock: Callable[[], datetime], with_worker: bool) -> None:
+def serve_page(
+    database: Database, *, host: str, port: int, clock: Callable[[], datetime], with_worker: bool, replay: bool = False
+) -> None:
     """Returns when stopped by Ctrl-C or SIGTERM. Raises: PortBusy, ConfigError."""
     if not _is_loopback(host) and not get_settings().allowed_hosts:
         raise ConfigError(
@@ -32,7 +34,7 @@ def serve_page(database: Database, *, host: str, port: int, clock: Callable[[], 
         Thread(target=work, args=(database,), kwargs={"clock": clock, "stop": stop}, daemon=True).start()
     say(f"Storyshift: http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/  (API: /docs)")  # noqa: S104
     say(f"Database: {database}. {'Collecting and tagging as feeds fall due. ' if with_worker else ''}Ctrl-C stops.")
-    config = uvicorn.Config(create_app(database, clock=clock), log_level="warning", access_log=False)
+    config = uvicorn.Config(create_app(database, clock=clock, replay=replay), log_level="warning", access_log=False)
     try:
         uvicorn.Server(config).run(sockets=[listener])
     finally:

@@ -1,11 +1,13 @@
 import io
 import json
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -248,3 +250,36 @@ def test_the_clock_of_the_command_line_is_aware() -> None:
 
     assert _now().tzinfo is UTC
     assert abs((_now() - datetime.now(UTC)).total_seconds()) < 5
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_collecting_that_is_killed_keeps_whole_feeds_and_a_rerun_completes_it(
+    shell: Shell, tmp_path: Path, how: signal.Signals
+) -> None:
+    slow = {
+        str(n): Page(rss(f"Story {n} of the day", site=f"site{n}.org"), before=lambda: time.sleep(0.15))
+        for n in range(60)
+    }
+    with FeedServer(slow) as server:
+        entries = [f'[[feeds]]\nurl = "{server.url(name)}"\noutlet = "W{name}"\nkind = "macro"\n' for name in slow]
+        (tmp_path / "feeds.toml").write_text("\n".join(entries))
+        shell.environment["STORYSHIFT_CONFIG_DIR"] = str(tmp_path)
+        with shell.start("collect", "--once") as process:
+            while not stored(tmp_path):
+                time.sleep(0.01)
+            process.send_signal(how)
+            _, err = process.communicate(timeout=20)
+        kept = stored(tmp_path)
+        assert 0 < kept < 60
+        if how is signal.SIGINT:
+            assert process.returncode == 130
+            assert "Traceback" not in err.decode()
+            assert "the same command completes it" in err.decode()
+        report = json.loads(shell("collect", "--once", "--format", "json")[0])
+    assert report["new_articles"] == 60 - kept
+    assert stored(tmp_path) == 60
+
+
+def stored(folder: Path) -> int:
+    with closing(sqlite3.connect(folder / "storyshift.db")) as connection:
+        return int(connection.execute("select count(*) from articles").fetchone()[0])

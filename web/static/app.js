@@ -462,6 +462,13 @@ for (const button of form.querySelectorAll("[data-days]")) {
   });
 }
 
+for (const button of document.querySelectorAll("[data-start]")) {
+  button.addEventListener("click", () => {
+    Object.assign(view, { start: button.dataset.start, end: button.dataset.end, bucket: "week", at: "" });
+    show();
+  });
+}
+
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
 addEventListener("hashchange", () => { readAddress(); show(); });
 

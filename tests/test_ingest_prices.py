@@ -16,7 +16,6 @@ from models.errors import BadFile, ConfigError
 from models.prices import FoundBar, FoundPoint
 
 # exchange_calendars 4.13 leans on what pandas 3.1 calls deprecated
-pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning an ndarray:DeprecationWarning")
 Bars = Callable[..., PriceFile[FoundBar]]
 Points = Callable[..., PriceFile[FoundPoint]]
 

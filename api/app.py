@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import unquote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -59,6 +60,8 @@ def create_app(database: Database, *, clock: Callable[[], datetime], replay: boo
             return api.errors.answer(
                 400, "unknown_host", f"This server is not known as {name!r}. To allow it, set STORYSHIFT_ALLOWED_HOSTS."
             )
+        if "\0" in unquote(f"{request.url.path}?{request.url.query}"):
+            return api.errors.answer(422, "bad_input", "The request holds a NUL character, which no name or text has.")
         response = await call_next(request)
         response.headers["Content-Security-Policy"] = DOCS_POLICY if request.url.path == "/docs" else POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"

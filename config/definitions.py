@@ -16,6 +16,7 @@ from config.settings import get_settings
 from models.errors import ConfigError, UnknownName
 
 HERE = Path(__file__).parent
+FeedKind = Literal["general", "markets", "macro", "metals", "crypto", "central_bank"]
 BASELINE_TAGGER = "keywords@1"
 CORE_NARRATIVES = ("safe_haven", "debasement", "liquidity", "fiscal_stress")
 
@@ -46,7 +47,7 @@ class Definition(BaseModel):
 class FeedDefinition(Definition):
     url: Annotated[str, AfterValidator(_address)]
     outlet: str
-    kind: Literal["general", "markets", "macro", "metals", "crypto", "central_bank"]
+    kind: FeedKind
     language: str = "en"
     verified: str = "never"
     """When someone last saw it answer (a date), or 'never'."""

@@ -7,7 +7,7 @@ from typing import Any
 from ingest.dates import EARLIEST, has_no_time, parse_instant, published
 from ingest.identity import canonical_url, identity
 from ingest.rows import Row
-from ingest.text import one_line, plain_text
+from ingest.text import OUTLET_CHARACTERS, TITLE_CHARACTERS, one_line, plain_text, shortened
 from models.articles import FoundArticle
 from models.base import end_of_day
 
@@ -17,7 +17,7 @@ UNKNOWN_OUTLET = "unknown"
 
 def read_article(row: Row, *, now: datetime) -> FoundArticle:
     """The article of one archive row. Raises: ValueError saying why the row cannot be used."""
-    title = one_line(_text(row, "title"))
+    title = shortened(one_line(_text(row, "title")), TITLE_CHARACTERS)
     if not title:
         raise ValueError("has no title.")
     claim, date_only = _instant(row, "published_at", now)
@@ -25,17 +25,17 @@ def read_article(row: Row, *, now: datetime) -> FoundArticle:
         raise ValueError("has no published_at.")
     seen, _ = _instant(row, "first_seen_at", now)
     event_at, note = published(claim, seen_at=seen, date_only=date_only) if seen is not None else (claim, None)
-    outlet = one_line(_text(row, "outlet")) or UNKNOWN_OUTLET
+    outlet = shortened(one_line(_text(row, "outlet")), OUTLET_CHARACTERS) or UNKNOWN_OUTLET
     url = _text(row, "url").strip()
     url = url if canonical_url(url) is not None else ""
     return FoundArticle(
-        identity=identity(url=url, guid=None, outlet=outlet, title=title, event_at=event_at),
+        identity=identity(url=url, guid=None, outlet=outlet, title=title, day=event_at.date()),
         outlet=outlet,
         title=title,
         summary=plain_text(_text(row, "summary")),
         body=plain_text(_text(row, "body")),
         url=url or None,
-        language=one_line(_text(row, "language")) or "en",
+        language=one_line(_text(row, "language"))[:16] or "en",
         origin="archive",
         event_at=event_at,
         known_at=claim if seen is None else seen,

@@ -23,7 +23,7 @@ def parse_instant(text: str) -> datetime:
         raise ValueError("the date is empty")
     try:
         try:
-            found = datetime.fromisoformat(text)
+            found = datetime.fromisoformat(text.upper())
         except ValueError:
             found = parsedate_to_datetime(text)
         if has_no_time(text):
@@ -36,8 +36,8 @@ def parse_instant(text: str) -> datetime:
 
 
 def has_no_time(written: str) -> bool:
-    """Whether a date was written without a time of day: no colon, and no digits after a T."""
-    return bool(written) and ":" not in written and not re.search(r"\dT\d{2}", written)
+    """Whether a date was written without a time of day: no colon, and no hour after an ISO date."""
+    return bool(written) and ":" not in written and not re.match(r"\d{4}-?\d\d-?\d\d[Tt ]\d\d", written)
 
 
 def published(

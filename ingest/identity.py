@@ -5,7 +5,7 @@ A feed's entry is its canonical address, else its guid, else its title on that d
 
 import hashlib
 import re
-from datetime import datetime
+from datetime import date
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ingest.text import UNSTORABLE
@@ -33,14 +33,14 @@ def canonical_url(url: str) -> str | None:
     return urlunsplit(("https", host + port, parts.path.rstrip("/ ") or "/", query, ""))
 
 
-def identity(*, url: str | None, guid: str | None, outlet: str, title: str, event_at: datetime) -> str:
-    """A key of at most 40 characters."""
+def identity(*, url: str | None, guid: str | None, outlet: str, title: str, day: date | None) -> str:
+    """A key of at most 40 characters. `day` is the one that the source names, never the one we first saw it."""
     canonical = canonical_url(url) if url else None
     if canonical is not None:
         return "u:" + _digest(canonical)
     if guid:
         return "g:" + _digest(outlet, guid)
-    return "t:" + _digest(outlet, " ".join(title.casefold().split()), event_at.date().isoformat())
+    return "t:" + _digest(outlet, " ".join(title.casefold().split()), day.isoformat() if day else "undated")
 
 
 def _digest(*parts: str) -> str:

@@ -7,11 +7,13 @@ Does not: fetch, store, or decide what is new.
 """
 
 import json
+import re
 from calendar import timegm
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
+from time import struct_time
 from typing import Any
 from urllib.parse import urljoin
 
@@ -19,12 +21,18 @@ import feedparser
 
 from ingest.dates import has_no_time, parse_instant, published
 from ingest.identity import canonical_url, identity
-from ingest.text import one_line, plain_text, storable
+from ingest.text import TITLE_CHARACTERS, one_line, plain_text, shortened, storable
 from models.articles import FoundArticle
 from models.errors import FeedError
 
-TITLE_CHARACTERS = 300
+MADE_TITLE_CHARACTERS = 300
 """A title made of the text's beginning, where an entry has none, is cut here."""
+LONGEST_TAG = 65_536
+"""Bytes; a feed with a longer tag is no feed, and would keep the parser busy for hours."""
+NO_CHARACTER = re.compile(
+    rb"&#(?:[xX]0*[dD][89a-fA-F][0-9a-fA-F]{2}|0*5(?:529[6-9]|5[3-9]\d\d|6\d{3}|7[0-2]\d\d|73[0-3]\d|734[0-3]));"
+)
+"""References to halves of characters, at which the parser would give up."""
 TEXT_CHARACTERS = 200_000
 """Of a summary or body; the rest is not kept."""
 MAX_ENTRIES = 2_000
@@ -70,7 +78,7 @@ def parse_feed(
     if not content.strip():
         raise FeedError("empty", "The server answered with an empty body.")
     title, raw_entries, read = _open(content, url, content_type)
-    parsed = ParsedFeed(title=one_line(title)[:TITLE_CHARACTERS])
+    parsed = ParsedFeed(title=shortened(one_line(title), TITLE_CHARACTERS))
     for number, raw in enumerate(raw_entries, 1):
         if number > MAX_ENTRIES:
             parsed.refused.append(f"{len(raw_entries) - MAX_ENTRIES} entries beyond the first {MAX_ENTRIES}")
@@ -92,6 +100,10 @@ def _open(content: bytes, url: str, content_type: str) -> tuple[str, list[Any], 
         raise FeedError(
             "html", "The server sent an HTML page, not a feed. Look for the feed's own address on that page."
         )
+    longest = max((len(tag) for tag in _tags(content)), default=0)
+    if longest > LONGEST_TAG:
+        raise FeedError("unreadable", f"The feed cannot be read: it has a tag of {longest} bytes.")
+    content = NO_CHARACTER.sub(b"&#xFFFD;", content)
     headers = {"content-location": url} | ({"content-type": content_type} if content_type else {})
     try:
         parsed = feedparser.parse(BytesIO(content), response_headers=headers)
@@ -112,6 +124,14 @@ def _is_html(beginning: bytes) -> bool:
     return rest[:15].lower().startswith((b"<!doctype html", b"<html", b"<head"))
 
 
+def _tags(content: bytes) -> Iterator[bytes]:
+    """What stands between the last < and each >, sections of text and comments left out."""
+    for part in content.split(b">"):
+        tag = part.rpartition(b"<")[2]
+        if not tag.startswith((b"![CDATA[", b"!--")):
+            yield tag
+
+
 def _open_json(content: bytes) -> tuple[str, list[Any], Callable[[Any], Entry]]:
     try:
         document = json.loads(content)
@@ -129,8 +149,7 @@ def _read_entry(raw: dict[str, Any]) -> Entry:
     # dict.get: feedparser's own would take `published` for a missing `updated`, with a warning
     claims = {key: dict.get(raw, f"{key}_parsed") for key, written in dates.items() if written}
     key = next((key for key, found in claims.items() if found), next(iter(claims), ""))
-    parsed = claims.get(key)
-    claim = datetime.fromtimestamp(timegm(parsed), UTC) if parsed else None
+    claim = _instant(claims.get(key))
     link = raw.get("link") or next((e.get("href") for e in raw.get("enclosures", []) if e.get("href")), None)
     return Entry(
         title=str(raw.get("title", "")),
@@ -141,6 +160,14 @@ def _read_entry(raw: dict[str, Any]) -> Entry:
         claim=claim,
         written=dates.get(key, ""),
     )
+
+
+def _instant(parsed: struct_time | None) -> datetime | None:
+    """What feedparser understood of a date; None also where no calendar has it."""
+    try:
+        return datetime.fromtimestamp(timegm(parsed), UTC) if parsed else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _read_item(raw: Any) -> Entry:
@@ -172,9 +199,9 @@ def _read_item(raw: Any) -> Entry:
 def _article(entry: Entry, feed_url: str, outlet: str, language: str, seen_at: datetime, origin: str) -> FoundArticle:
     """Raises: ValueError saying why the entry cannot be an article."""
     summary, body = plain_text(entry.summary)[:TEXT_CHARACTERS], plain_text(entry.body)[:TEXT_CHARACTERS]
-    title = one_line(entry.title)
+    title = shortened(one_line(entry.title), TITLE_CHARACTERS)
     if not title:
-        title = _beginning(summary or body)
+        title = shortened((summary or body).split("\n", 1)[0], MADE_TITLE_CHARACTERS)
     if not title:
         raise ValueError("has neither title nor text")
     if summary == body:
@@ -183,7 +210,7 @@ def _article(entry: Entry, feed_url: str, outlet: str, language: str, seen_at: d
     written = entry.written.strip()
     event_at, note = published(entry.claim, seen_at=seen_at, date_only=has_no_time(written), written=written)
     return FoundArticle(
-        identity=identity(url=url, guid=entry.guid, outlet=outlet, title=title, event_at=event_at),
+        identity=identity(url=url, guid=entry.guid, outlet=outlet, title=title, day=entry.claim and entry.claim.date()),
         outlet=outlet,
         title=title,
         summary=summary,
@@ -207,10 +234,3 @@ def _address(feed_url: str, link: str | None) -> str | None:
     except ValueError:
         return None
     return url if canonical_url(url) is not None else None
-
-
-def _beginning(text: str) -> str:
-    line = text.split("\n", 1)[0]
-    if len(line) <= TITLE_CHARACTERS:
-        return line
-    return line[: TITLE_CHARACTERS - 1].rsplit(" ", 1)[0] + "…"

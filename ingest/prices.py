@@ -134,6 +134,8 @@ def _number(row: Row, name: str) -> float | None:
         raise ValueError(f"{name} is {value}, which is not a number.")
     if value is None or (isinstance(value, str) and value.strip() in ("", ".")):
         return None
+    if isinstance(value, str) and ("_" in value or not value.isascii()):
+        raise ValueError(f"{name} is {value[:40]!r}, which is not a number.")
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

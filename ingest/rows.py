@@ -3,13 +3,13 @@
 A row that cannot be read is yielded as a BadRow in its place; the others go on.
 """
 
-import codecs
 import csv
 import gzip
 import json
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any
 
@@ -79,7 +79,10 @@ class RowFile:
                 yield line, row if isinstance(row, dict) else self._bad(line, "is not a JSON object {…}.")
 
     def _csv(self, stream: IO[bytes]) -> Iterator[tuple[int, Row | BadRow]]:
-        reader = csv.reader(codecs.getreader("utf-8-sig")(stream, "surrogateescape"))
+        with TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+            yield from self._csv_rows(csv.reader(text, strict=True))
+
+    def _csv_rows(self, reader: Any) -> Iterator[tuple[int, Row | BadRow]]:
         try:
             names = [name.strip() for name in next(reader, [])]
         except csv.Error as error:

@@ -10,6 +10,8 @@ SILENT = frozenset(("script", "style", "noscript", "template", "svg", "math", "i
 UNSTORABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 """Control characters and lone surrogates, which no database or JSON document should meet."""
 TAG = re.compile(r"<[^>]*>")
+TITLE_CHARACTERS, OUTLET_CHARACTERS = 1_000, 200
+"""Longer ones are cut: no headline is, and an index must hold them."""
 MAX_MARKUP = 1_000_000
 """Characters of markup that are read; the rest is not."""
 
@@ -28,6 +30,13 @@ def plain_text(markup: str) -> str:
 def one_line(markup: str) -> str:
     """A title: plain text on one line. Twice-escaped entities (`&amp;amp;`), common in titles, are resolved too."""
     return " ".join(storable(html.unescape(plain_text(markup))).split())
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, or its beginning up to a word's end and an ellipsis, in at most `most` characters."""
+    if len(text) <= most:
+        return text
+    return (text[: most - 1].rsplit(" ", 1)[0] or text[: most - 1]) + "…"
 
 
 def storable(text: str) -> str:

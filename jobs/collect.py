@@ -62,7 +62,10 @@ def collect(
     with database.read() as session:
         feeds = feed_store.due_feeds(session, now=clock(), every=every)
     report = CollectReport(feeds=len(feeds))
-    asyncio.run(_collect(database, feeds, clock, report, progress or (lambda *_: None)))
+    try:
+        asyncio.run(_collect(database, feeds, clock, report, progress or (lambda *_: None)))
+    except* DatabaseUnavailable as group:
+        raise group.exceptions[0] from None
     report.seconds = round(perf_counter() - began, 3)
     return report
 
@@ -88,10 +91,10 @@ async def _collect(
 
 
 async def _attempt(http: AsyncClient, feed: Feed, clock: Clock) -> Attempt:
-    began, at = perf_counter(), clock()
+    began, at, answer = perf_counter(), clock(), None
     try:
         answer = await fetch(http, feed.url, etag=feed.etag, last_modified=feed.last_modified)
-        parsed = None
+        at, parsed = clock(), None  # known now, and not when we asked
         if answer.content is not None:
             parsed = await asyncio.to_thread(
                 parse_feed,
@@ -105,9 +108,10 @@ async def _attempt(http: AsyncClient, feed: Feed, clock: Clock) -> Attempt:
             )
         return Attempt(at, perf_counter() - began, answer, parsed)
     except FeedError as error:
-        return Attempt(at, perf_counter() - began, error=error)
+        return Attempt(at, perf_counter() - began, answer, error=error)
     except Exception as error:  # whatever a server makes a library do, the other feeds go on
-        return Attempt(at, perf_counter() - began, error=FeedError("unexpected", f"{type(error).__name__}: {error}"))
+        failure = FeedError("unexpected", f"{type(error).__name__}: {error}")
+        return Attempt(at, perf_counter() - began, answer, error=failure)
 
 
 def _keep(database: Database, feed: Feed, attempt: Attempt, report: CollectReport) -> None:
@@ -137,11 +141,11 @@ def _store(database: Database, feed: Feed, attempt: Attempt) -> Added:
     """Articles, the attempt and the feed's new state, in one transaction."""
     answer, parsed, error = attempt.answer, attempt.parsed, attempt.error
     with database.write() as session:
-        current = session.merge(feed)
+        current = session.get_one(Feed, feed.id)  # as it is now: it may have been removed since
         added = add_articles(session, parsed.articles, now=attempt.at, feed_id=feed.id) if parsed else Added()
         current.last_fetched_at = attempt.at
         current.last_error = str(error) if error else None
-        current.last_status = error.status if error else answer.status if answer else None
+        current.last_status = answer.status if answer else error.status if error else None
         current.failures = current.failures + 1 if error else 0
         current.next_fetch_at = attempt.at + _wait(current.failures)
         if parsed is not None and answer is not None:

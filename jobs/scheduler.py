@@ -36,4 +36,6 @@ def work(database: Database, *, clock: Callable[[], datetime], stop: Event) -> N
                 )
         except StoryshiftError as error:
             log.error("round failed: %s", error)
+        except Exception:  # the page must not go on over a worker that is dead
+            log.exception("round failed unexpectedly")
         stop.wait(LOOK_EVERY_SECONDS)

@@ -1,6 +1,7 @@
 """Tagging: revisions that the tagger has not read are read in batches, one commit a batch."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any, Protocol
@@ -71,7 +72,12 @@ def read_line(path: str, number: int, line: str) -> Text:
     wrong = [name for name, value in fields.items() if not isinstance(value, str)]
     if wrong:
         raise BadRow(path, number, f"{wrong[0]} is not text.")
-    return Text(str(row["id"]), fields)
+    return Text(_whole(str(row["id"])), {name: _whole(value) for name, value in fields.items()})
+
+
+def _whole(text: str) -> str:
+    """Halves of characters (lone surrogates) replaced one for one, so that offsets hold."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def result_line(tagged: Tagged, tagger: str) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def _normal(url: str) -> sa.URL:
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         backend = None
     if backend == "sqlite":
         if parsed.database and parsed.database != ":memory:" and not Path(parsed.database).parent.is_dir():

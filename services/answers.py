@@ -5,12 +5,11 @@ import io
 import json
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_type_hints
 
 from models.derived import columns
 
 Format = Literal["csv", "json", "parquet"]
-FORMATS: tuple[str, ...] = get_args(Format)
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "json": "application/json",
@@ -61,6 +60,11 @@ def _parquet(answer: Answer) -> bytes:
 
     names = columns(answer.row_type)
     frame = pd.DataFrame([[getattr(row, name) for name in names] for row in answer.rows], columns=names)
+    for name, kind in get_type_hints(answer.row_type).items():  # a column of Nones keeps its type
+        if float in (kind, *get_args(kind)):
+            frame[name] = frame[name].astype("float64")
+        elif datetime in (kind, *get_args(kind)):
+            frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
     return buffer.getvalue()

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlmodel import Session
 
@@ -16,6 +16,7 @@ from models.store.articles import ArticleRow
 from models.tags import AssetMention, NarrativeTag
 
 MAX_LIMIT = 200
+MAX_ID = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +190,9 @@ def _place(cursor: str | None) -> tuple[datetime, int] | None:
         return None
     try:
         at, article_id = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().split()
-        when = datetime.fromisoformat(at)
-        if when.tzinfo is None:
+        when, number = datetime.fromisoformat(at), int(article_id)
+        if when.tzinfo is None or not 0 < number < MAX_ID:
             raise ValueError
-        return when, int(article_id)
-    except (ValueError, binascii.Error, UnicodeDecodeError):
+        return when.astimezone(UTC), number
+    except (ValueError, OverflowError, binascii.Error, UnicodeDecodeError):
         raise BadInput("cursor is not one that an earlier answer gave; start again without it.") from None

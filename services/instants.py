@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, time
 from models.base import end_of_day
 from models.errors import BadRange
 
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+
 
 def parse_bound(text: str | None, name: str) -> datetime | None:
     """A start or end; a date is its first instant. Raises: BadRange naming the parameter."""
@@ -22,10 +24,14 @@ def _parse(text: str | None, name: str, from_day: Callable[[date], datetime]) ->
         return None
     try:
         if len(text) == 10:
-            return from_day(date.fromisoformat(text))
-        found = datetime.fromisoformat(text)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+            found = from_day(date.fromisoformat(text))
+        else:
+            found = datetime.fromisoformat(text)
+            found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
         raise BadRange(
             f"{name} is {text!r}; write a date like 2020-03-09 or an instant like 2020-03-09T14:30:00Z."
         ) from None
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise BadRange(f"{name} is {text!r}; only the years {FIRST_YEAR} to {LAST_YEAR} can be asked for.")
+    return found

@@ -56,7 +56,7 @@ def intensity(session: Session, narratives: list[str], question: Question, *, no
 
     Raises: UnknownName, BadRange.
     """
-    keys = narratives or list(definitions.narratives())
+    keys = list(dict.fromkeys(narratives)) or list(definitions.narratives())
     for key in keys:
         definitions.narrative(key)
     scope = _scope(session, question, now)

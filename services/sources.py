@@ -1,16 +1,20 @@
 """Feeds and their health: listing, adding, removing."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import get_args
 from urllib.parse import urlsplit
 
 from sqlmodel import Session
 
-from config.definitions import FeedDefinition
-from models.errors import BadInput, NotFound
-from models.feeds import Feed
+from config.definitions import FeedDefinition, FeedKind
+from models.errors import BadInput, NotFound, UnknownName
+from models.feeds import REPLAY, Feed
 from models.store import feeds as feed_store
+
+MAX_ADDRESS, MAX_NAME = 2_000, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +74,13 @@ def list_feeds(session: Session) -> list[FeedView]:
 
 def add_feed(session: Session, url: str, *, outlet: str, kind: str, language: str, now: datetime) -> bool:
     """Add a feed, or take a removed one back. False if it is there already. Raises: BadInput for a bad address."""
-    url = url.strip()
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        parts, host = urlsplit(""), None
-    if parts.scheme not in ("http", "https") or not host:
-        raise BadInput(f"{url!r} is not a feed's address: it must start with http:// or https:// and name a host.")
+    url, host = _address(url)
+    if kind not in (*get_args(FeedKind), REPLAY):
+        raise UnknownName("kind of feed", kind, list(get_args(FeedKind)))
+    if not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?", language):
+        raise BadInput(f"--language {language!r} is not a code like en or de.")
+    if len(outlet) > MAX_NAME or not outlet.isprintable():
+        raise BadInput(f"An outlet's name is at most {MAX_NAME} printable characters.")
     feed = feed_store.get_feed(session, url)
     if feed is not None and feed.removed_at is None:
         return False
@@ -87,6 +90,25 @@ def add_feed(session: Session, url: str, *, outlet: str, kind: str, language: st
     feed.removed_at, feed.next_fetch_at = None, now
     session.add(feed)
     return True
+
+
+def _address(url: str) -> tuple[str, str]:
+    """The address with its scheme in lower case, and its host. Raises: BadInput saying what is wrong."""
+    url = url.strip()
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise BadInput(f"{url[:80]!r} is not a feed's address: {error}.") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise BadInput(f"{url[:80]!r} is not a feed's address: it must start with http:// or https:// and name a host.")
+    if parts.username or parts.password:
+        raise BadInput(
+            "A feed's address must not hold a user name or password: every reader of /v1/feeds would see it."
+        )
+    if len(url) > MAX_ADDRESS or not url.isascii() or not url.isprintable() or " " in url:
+        raise BadInput(f"{url[:80]!r} is not a feed's address: at most {MAX_ADDRESS} ASCII characters without spaces.")
+    return parts._replace(scheme=parts.scheme.lower()).geturl(), host
 
 
 def remove_feed(session: Session, url: str, *, now: datetime) -> None:

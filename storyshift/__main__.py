@@ -338,6 +338,8 @@ def tag(
 
     from jobs.tag import baseline_tagger, tag_untagged
 
+    if source is None and target != "-":
+        raise BadInput("--output goes with --input; without it, tags go into the database.")
     if source is not None:
         from storyshift.tagging import tag_stream
 
@@ -456,15 +458,18 @@ def _question(
 
 def main() -> None:
     """The console script: runs a command and turns our errors into one sentence and an exit code."""
+    if any("\udc80" <= char <= "\udcff" for word in sys.argv for char in word):
+        say("error: the command line holds bytes that are not UTF-8 text.")
+        sys.exit(2)
     try:
         app()
     except SystemExit as ended:  # Typer turns Ctrl-C into exit code 130, silently
         if ended.code == STOPPED:
             say("stopped; what was committed is kept, and the same command completes it.")
         raise
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
+    except OSError as error:  # a full disk, a closed pipe
+        say(f"error: cannot write ({error.strerror or error}).")
+        sys.exit(1)
     except StoryshiftError as error:
         say(f"error: {error}")
         usage = isinstance(error, BadInput | ConfigError) and not isinstance(error, BadFile)

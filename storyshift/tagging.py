@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import IO
 
 from jobs.tag import baseline_tagger, read_line, result_line
-from models.errors import BadFile, BadRow
+from models.errors import BadFile, BadInput, BadRow
 from models.tags import Text
 from storyshift.output import say
 
 
 def tag_stream(source: str, target: str) -> None:
     """Raises: BadFile if a file cannot be opened. A line that cannot be read is reported and left out."""
+    named = "-" not in (source, target) and Path(source).exists() and Path(target).exists()
+    if named and Path(source).samefile(target):
+        raise BadInput(f"--output {target} is the input itself; name another file.")
     tagger = baseline_tagger()
     refused: list[BadRow] = []
     with ExitStack() as stack:

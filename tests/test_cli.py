@@ -107,7 +107,7 @@ def test_parquet_comes_whole_through_a_pipe(shell: Shell) -> None:
         (["joined", "--asset", "DOGE"], 2, "There is no asset named 'DOGE'"),
         (["shift", "--start", "2020-05-01", "--end", "2020-01-01"], 2, "must be before end"),
         (["shift", "--start", "yesterday"], 2, "--start is 'yesterday'"),
-        (["shift", "--as-of", "2999-01-01"], 2, "lies in the future"),
+        (["shift", "--as-of", "2199-01-01"], 2, "lies in the future"),
         (["shift", "--bucket", "year"], 2, "year"),
         (["shift", "--bucket", "hour"], 2, "daily statistic"),
         (["import", "news", "nowhere.jsonl"], 1, "nowhere.jsonl: there is no such file"),

@@ -2,7 +2,8 @@
 
 A brief's `numbers` say, for each number in its text, what it is:
     close ASSET DAY · change ASSET DAY DAY (percent) · points ASSET DAY DAY · high|low ASSET DAY DAY (of closes)
-    value SERIES DAY · diff SERIES DAY DAY · fomc DAY (stands in that FOMC statement; checked where ../shared is there)
+    value SERIES DAY · diff SERIES DAY DAY fomc DAY (stands in that FOMC statement; checked where ../shared is there)
+A SERIES may stand wherever an ASSET does.
 """
 
 import csv
@@ -53,12 +54,16 @@ def statements() -> dict[str, str]:
         return {row["published_at"][:10]: row["body"] for row in map(json.loads, lines)}
 
 
+def kind_of(key: str) -> str:
+    return "macro" if (REPLAY / "macro" / f"{key}.csv").exists() else "prices"
+
+
 def value(expression: str) -> float | None:
     """What a number is by the tables; None for an FOMC statement's, which is looked up as text."""
     what, key, *days = expression.split()
     if what == "fomc":
         return None
-    kind = "macro" if what in ("value", "diff") else "prices"
+    kind = kind_of(key)
     at = [date.fromisoformat(day) for day in days]
     series = table(kind, key)
     first, last = series[at[0]], series[at[-1]]
@@ -86,8 +91,7 @@ def cited(brief: dict[str, Any]) -> list[tuple[str, str, date]]:
     for number in brief["numbers"]:
         what, key, *days = number["is"].split()
         if what != "fomc":
-            kind = "macro" if what in ("value", "diff") else "prices"
-            found += [(kind, key, date.fromisoformat(day)) for day in days]
+            found += [(kind_of(key), key, date.fromisoformat(day)) for day in days]
     for basis in brief["basis"]:
         kind, _, rest = basis.partition(":")
         if kind in ("price", "macro"):

@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from typing import Annotated
+from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.schemas import ErrorAnswer, SeriesAnswer, SeriesParameters
 from models.derived import IntensityPoint, JoinedPoint, PricePoint, ShiftPoint
 from services import series
-from services.answers import FORMATS, MEDIA_TYPES, Answer, Format, write
+from services.answers import MEDIA_TYPES, Answer, Format, write
 
 router = APIRouter(prefix="/v1", tags=["series"], responses={422: {"model": ErrorAnswer}, 503: {"model": ErrorAnswer}})
 Parameters = Annotated[SeriesParameters, Depends()]
@@ -70,7 +70,6 @@ def _respond(request: Request, answer: Answer, form: Format | None) -> Response:
 
 
 def _accepted(accept: str) -> Format:
-    for form in FORMATS:
-        if MEDIA_TYPES[form].split(";")[0] in accept:
-            return form  # type: ignore[return-value]
-    return "json"
+    """The first format that is named; JSON where none is, or JSON is named too."""
+    named = [form for form in get_args(Format) if MEDIA_TYPES[form].split(";")[0] in accept]
+    return "json" if not named or "json" in named else named[0]

@@ -11,11 +11,12 @@ from sqlalchemy import and_, exists, func, insert, or_, select
 from sqlmodel import Session, col
 
 from models.articles import Article, FoundArticle, Revision, Story
-from models.store.sql import chunks, insert_new, new_ids, table_of
+from models.store.sql import chunks, insert_new, new_ids, one_at_a_time, table_of
 from models.tags import AssetMention, NarrativeTag
 
 SAME_STORY = timedelta(hours=12)
 SAME_STORY_WORDS = 4
+TITLE_KEY_CHARACTERS = 200
 """Shorter titles ("Market wrap") say too little to make two articles copies of one another."""
 
 
@@ -30,7 +31,7 @@ class Added:
 
 def title_key(title: str) -> str:
     """A title without case, punctuation and spacing: what copies share."""
-    return " ".join(re.findall(r"\w+", title.casefold()))
+    return " ".join(re.findall(r"\w+", title.casefold()))[:TITLE_KEY_CHARACTERS]
 
 
 def content_hash(found: FoundArticle) -> str:
@@ -42,6 +43,7 @@ def add_articles(
 ) -> Added:
     """Store what is new, and new wordings of what is known. The same call again adds nothing."""
     added = Added()
+    one_at_a_time(session, "articles")
     ids = _ids(session, [article.identity for article in found])
     fresh = list({article.identity: article for article in reversed(found) if article.identity not in ids}.values())[
         ::-1

@@ -66,3 +66,9 @@ def new_ids(session: Session, model: type[SQLModel], count: int) -> list[int]:
         return list(session.execute(drawn).scalars())
     last = session.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
     return list(range(last + 1, last + count + 1))
+
+
+def one_at_a_time(session: Session, what: str) -> None:
+    """Let no other transaction do the same until this one ends. SQLite has one writer anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtext(what))))

@@ -72,9 +72,10 @@ def story_frames(
 
 
 def _leads(*, start: datetime | None, end: datetime, as_of: datetime, tagger: str, outlet: str | None) -> Any:
-    """Per story: its first known copy, the copy's wording at `as_of`, and how many copies were known."""
+    """Per story: its first known copy, the copy's newest wording that was read, and how many copies were known."""
     current = (
         select(col(Revision.article_id).label("article_id"), func.max(col(Revision.id)).label("revision_id"))
+        .join(Tagging, and_(col(Tagging.revision_id) == Revision.id, col(Tagging.tagger) == tagger))
         .where(col(Revision.seen_at) <= as_of)
         .group_by(col(Revision.article_id))
         .subquery()
@@ -89,10 +90,6 @@ def _leads(*, start: datetime | None, end: datetime, as_of: datetime, tagger: st
             func.count().over(partition_by=col(Article.story_id)).label("copies"),
         )
         .join(current, current.c.article_id == Article.id)
-        .join(
-            Tagging,
-            and_(col(Tagging.revision_id) == current.c.revision_id, col(Tagging.tagger) == tagger),
-        )
         .where(col(Article.known_at) <= as_of, col(Article.event_at) < end + SPREAD)
     )
     if start is not None:

@@ -21,6 +21,8 @@ from models.errors import ConfigError, DatabaseBusy, DatabaseUnavailable
 
 BUSY_SECONDS = 10
 """How long a writer waits for another before giving up."""
+AWAY = ("08", "28", "3D", "53", "57")
+"""Classes of PostgreSQL's error codes that mean the server, and not the statement: connection, access, resources."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -107,7 +109,9 @@ class Database:
                 raise DatabaseBusy(
                     f"The database {self} is held by another process ({reason}). Nothing was lost: try again."
                 ) from error
-            if isinstance(error, OperationalError) or "not a database" in reason:
+            state = str(getattr(error.orig, "sqlstate", None) or AWAY[0])
+            away = isinstance(error, OperationalError) and state.startswith(AWAY)
+            if away or "not a database" in reason:
                 raise DatabaseUnavailable(
                     f"The database {self} cannot be used ({reason}). Check STORYSHIFT_DATABASE_URL, and that it runs."
                 ) from error

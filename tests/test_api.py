@@ -86,6 +86,11 @@ def test_an_unchanged_series_is_not_sent_twice(client: TestClient, path: str) ->
         ("/v1/intensity?bucket=hour&start=2019-01-01&end=2020-03-01", 422, "bad_range", "at most 92 days"),
         ("/v1/shift?bucket=hour", 422, "bad_range", "daily statistic"),
         ("/v1/shift?as_of=2030-01-01", 422, "bad_range", "future"),
+        ("/v1/intensity?end=0001-01-01", 422, "bad_range", "years 1900 to 2200"),
+        ("/v1/joined?start=9999-12-31", 422, "bad_range", "years 1900 to 2200"),
+        ("/v1/shift?outlet=%00", 422, "bad_input", "NUL"),
+        ("/v1/articles?cursor=MDAwMS0wMS0wMVQwMDowMDowMCsxNDowMCAx", 422, "bad_input", "cursor"),
+        ("/v1/articles?cursor=MjAyMC0wMS0wMVQwMDowMDowMCswMDowMCAzMDAwMDAwMDAw", 422, "bad_input", "cursor"),
         ("/v1/shift?tagger=none@1", 422, "unknown_name", "no tagger"),
         ("/v1/joined?asset=DOGE", 422, "unknown_name", "no asset"),
         ("/v1/prices/DOGE", 422, "unknown_name", "no asset"),
@@ -109,6 +114,20 @@ def test_a_bad_question_gets_one_sentence_and_the_right_status(
 def test_every_error_of_ours_has_a_status() -> None:
     ours = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     assert all(any(parent in STATUS for parent in kind.__mro__) for kind in ours)
+
+
+def test_a_narrative_asked_for_twice_is_answered_once(empty: TestClient) -> None:
+    once, twice = (
+        empty.get("/v1/intensity" + query).json()["data"]
+        for query in ("?narrative=liquidity", "?narrative=liquidity&narrative=liquidity")
+    )
+    assert once == twice
+
+
+def test_columns_of_nothing_keep_their_type_in_parquet(empty: TestClient) -> None:
+    frame = pd.read_parquet(io.BytesIO(empty.get("/v1/joined?format=parquet").content))
+    assert {str(frame[name].dtype) for name in ("index", "close", "return_next", "liquidity")} == {"float64"}
+    assert str(frame["next_from"].dtype) == "datetime64[us, UTC]"
 
 
 def test_a_wrong_method_is_refused(empty: TestClient) -> None:

@@ -116,6 +116,11 @@ def test_parquet_comes_whole_through_a_pipe(shell: Shell) -> None:
         (["import", "prices", "DOGE.csv"], 1, "There is no asset named 'DOGE'"),
         (["import", "news", "empty"], 2, "holds no file that can be read"),
         (["feeds", "add", "example.org/feed"], 2, "must start with http"),
+        (["feeds", "add", "http://a.example:99999/"], 2, "is not a feed's address"),
+        (["feeds", "add", "https://me:secret@a.example/"], 2, "must not hold a user name or password"),
+        (["feeds", "add", "https://a.example/", "--kind", "gossip"], 2, "There is no kind of feed named 'gossip'"),
+        (["tag", "--output", "tags.jsonl"], 2, "--output goes with --input"),
+        (["tag", "--input", "BTC.csv", "--output", "BTC.csv"], 2, "is the input itself"),
         (["feeds", "remove", "https://example.org/none"], 1, "There is no feed https://example.org/none"),
         (["tag", "--input", "nowhere.jsonl"], 1, "nowhere.jsonl: cannot be opened"),
         (["serve", "--host", "0.0.0.0"], 2, "STORYSHIFT_ALLOWED_HOSTS"),
@@ -174,10 +179,11 @@ def test_tagging_a_stream_needs_no_database_and_keeps_the_order(tmp_path: Path) 
         json.dumps({"id": 7, "title": "Fed expected to cut rates", "summary": None, "body": "x"}),
         json.dumps({"id": "empty", "text": ""}),
         json.dumps({"title": "no id"}),
+        '{"id": "half", "text": "\\ud800 gold"}',
     ]
     out, err = shell("tag", "--input", "-", given="\n".join(given))
     found = [json.loads(line) for line in out.splitlines()]
-    assert [line["id"] for line in found] == ["a", "7", "empty"]
+    assert [line["id"] for line in found] == ["a", "7", "empty", "half"]
     assert all(line["tagger"] == "keywords@1" for line in found)
     tag = found[0]["narratives"]["safe_haven"]
     assert set(tag) == {"score", "label", "direction", "evidence"}

@@ -152,6 +152,19 @@ def test_a_header_too_large_for_csv_is_named_and_not_a_crash(write: Write) -> No
         csv.field_size_limit(before)
 
 
+def test_a_line_of_text_may_hold_other_breaks_than_line_ends(write: Write) -> None:
+    text = "a,b\n" + "".join(f"x{char}y,{n}\n" for n, char in enumerate("\u2028\x85\x0b\x0c\x1c"))
+    rows = list(RowFile(write("rows.csv", text)))
+    assert [line for line, _ in rows] == [2, 3, 4, 5, 6]
+    assert all(not isinstance(row, BadRow) for _, row in rows)
+
+
+def test_a_quote_that_is_never_closed_is_refused_and_not_a_title(write: Write) -> None:
+    rows = list(RowFile(write("rows.csv", 'a,b\n1,2\n"open,3\n4,5\n')))
+    assert rows[0] == (2, {"a": "1", "b": "2"})
+    assert isinstance(rows[1][1], BadRow)
+
+
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv"])
 def test_progress_never_goes_back_and_ends_at_the_size(write: Write, name: str) -> None:
     rows = RowFile(write(name, '{"a": 1}\n' * 20_000))

@@ -9,9 +9,10 @@ from sqlmodel import select
 from jobs.collect import CollectReport, collect
 from models.articles import Article, Revision
 from models.database import Database
+from models.errors import DatabaseBusy
 from models.feeds import Feed, Fetch
 from models.store.feeds import list_feeds
-from services.sources import add_feed
+from services.sources import add_feed, remove_feed
 
 XML = {"Content-Type": "application/rss+xml"}
 
@@ -77,6 +78,54 @@ def test_a_failed_feed_is_stored_as_data_and_the_others_go_on(
         assert told in (health["bad"].feed.last_error or "")
         assert (health["bad"].feed.failures, health["bad"].articles, health["good"].articles) == (1, 0, 1)
         assert told in (session.exec(select(Fetch).where(Fetch.outcome == "failed")).one().error or "")
+
+
+def test_a_feed_removed_while_it_is_fetched_stays_removed(database: Database, now: datetime) -> None:
+    with FeedServer() as server:
+        url = server.url("a")
+
+        def remove() -> None:
+            with database.write() as session:
+                remove_feed(session, url, now=now)
+
+        server.pages["a"] = Page(rss("Gold rises"), before=remove)
+        add(database, now, url)
+        assert visit(database, now).new_articles == 1
+    with database.read() as session:
+        assert list_feeds(session) == []
+
+
+def test_what_was_fetched_is_known_when_it_came_and_not_when_it_was_asked_for(
+    database: Database, now: datetime
+) -> None:
+    asked_and_answered = iter([now, now, now + timedelta(seconds=40)])
+    with FeedServer({"a": Page(rss("Gold rises"))}) as server:
+        add(database, now, server.url("a"))
+        collect(database, clock=lambda: next(asked_and_answered), every=True)
+    with database.read() as session:
+        assert session.exec(select(Article)).one().known_at == now + timedelta(seconds=40)
+
+
+def test_an_entry_without_address_guid_or_date_is_one_article_on_all_days(database: Database, now: datetime) -> None:
+    bare = b'<rss version="2.0"><channel><title>W</title><item><title>Market wrap</title></item></channel></rss>'
+    with FeedServer({"a": Page(bare)}) as server:
+        add(database, now, server.url("a"))
+        for day in range(3):
+            visit(database, now + timedelta(days=day))
+    assert counts(database) == (1, 1)
+
+
+def test_a_database_that_goes_away_is_named_and_not_wrapped(
+    database: Database, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: object, **__: object) -> None:
+        raise DatabaseBusy("held by another process")
+
+    with FeedServer({"a": Page(rss("Gold rises"))}) as server:
+        add(database, now, server.url("a"))
+        monkeypatch.setattr("jobs.collect.add_articles", busy)
+        with pytest.raises(DatabaseBusy, match="held by another"):
+            visit(database, now)
 
 
 def test_a_server_that_is_not_there_fails_alone(database: Database, now: datetime) -> None:

@@ -66,6 +66,26 @@ def test_the_same_headline_within_half_a_day_is_one_story(database: Database, no
         assert len(set(stories)) == len(list(session.exec(select(Story)))) == 4
 
 
+def test_a_title_of_any_length_can_be_stored(database: Database, now: datetime) -> None:
+    endless = "".join(chr(0x4E00 + n % 20_000) for n in range(20_000))
+    with database.write() as session:
+        assert add_articles(session, [found_article(endless, DAY, identity="endless")], now=now).new == 1
+
+
+def test_a_revised_article_keeps_counting_until_its_new_wording_is_read(database: Database, now: datetime) -> None:
+    with database.write() as session:
+        add_articles(session, [found_article("safe_haven+ : fear", DAY, identity="a")], now=now)
+    tag_all(database, now)
+    with database.write() as session:
+        add_articles(session, [found_article("liquidity+ : hope", DAY, identity="a")], now=now)
+    scope = {"start": None, "end": now, "as_of": now, "tagger": "fake@1", "narratives": ["safe_haven", "liquidity"]}
+    with database.read() as session:
+        assert story_frames(session, **scope).carried["narrative"].tolist() == ["safe_haven"]
+    tag_all(database, now)
+    with database.read() as session:
+        assert story_frames(session, **scope).carried["narrative"].tolist() == ["liquidity"]
+
+
 def test_articles_come_newest_first_page_by_page_and_filtered(database: Database, now: datetime) -> None:
     titles = ["safe_haven+ XAU: fear", "liquidity- : hike", "weather: fine", "safe_haven- : calm"]
     with database.write() as session:

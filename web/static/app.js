@@ -268,6 +268,7 @@ function tellVerdict(shift) {
 }
 
 function leaning(point) {
+  if (point.thin) return `; but ${point.n_stories} stories are too few to tell much.`;
   if (point.p_devaluation >= 0.9) return ", leaning clearly to devaluation.";
   if (point.p_devaluation <= 0.1) return ", leaning clearly to panic.";
   return "; between panic and devaluation it does not lean clearly.";

@@ -74,7 +74,7 @@ class Page:
     body: bytes = b""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
-    before: Callable[[], None] = lambda: None
+    before: Callable[[], object] = lambda: None
 
 
 class FeedServer:

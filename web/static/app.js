@@ -111,7 +111,7 @@ function draw(points, intensities, prices) {
   const title = (text) => ({ text, font: { size: 12, color: colour("soft") }, standoff: 6 });
   const layout = {
     height: narrow ? 560 : 690,
-    margin: { l: narrow ? 44 : 58, r: narrow ? 10 : 18, t: 14, b: 30 },
+    margin: { l: narrow ? 44 : 58, r: narrow ? 10 : 18, t: 14, b: 40 },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "system-ui, sans-serif", size: 12, color: colour("ink") },
     hovermode: "x", hoverlabel: { namelength: -1 }, dragmode: false, clickmode: "event",

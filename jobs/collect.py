@@ -62,10 +62,7 @@ def collect(
     with database.read() as session:
         feeds = feed_store.due_feeds(session, now=clock(), every=every)
     report = CollectReport(feeds=len(feeds))
-    try:
-        asyncio.run(_collect(database, feeds, clock, report, progress or (lambda *_: None)))
-    except* DatabaseUnavailable as group:
-        raise group.exceptions[0] from None
+    asyncio.run(_collect(database, feeds, clock, report, progress or (lambda *_: None)))
     report.seconds = round(perf_counter() - began, 3)
     return report
 
@@ -85,9 +82,15 @@ async def _collect(
         done += 1
         progress(done, len(feeds))
 
-    async with client(get_settings().contact) as http, asyncio.TaskGroup() as group:
-        for feed in feeds:
-            group.create_task(visit(feed))
+    async with client(get_settings().contact) as http:
+        visits = [asyncio.create_task(visit(feed)) for feed in feeds]
+        try:
+            for ended in asyncio.as_completed(visits):
+                await ended
+        finally:  # Ctrl-C, or the database is gone: no visit is waited for
+            for task in visits:
+                if not task.cancel() and not task.cancelled():
+                    task.exception()  # seen: the first one is raised already
 
 
 async def _attempt(http: AsyncClient, feed: Feed, clock: Clock) -> Attempt:

@@ -1,5 +1,6 @@
 """Stand-ins that behave: articles made from a few words, a tagger that reads them, a server of feeds on loopback."""
 
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -135,3 +136,8 @@ def rss(*titles: str, day: int = 20, site: str = "example.org") -> bytes:
         for number, title in enumerate(titles)
     )
     return f'<?xml version="1.0"?><rss version="2.0"><channel><title>A wire</title>{items}</channel></rss>'.encode()
+
+
+def hear_ctrl_c() -> None:
+    """For a process about to start: hear SIGINT as at a terminal. One begun in the background would ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

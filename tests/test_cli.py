@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pandas as pd
 import pytest
-from fakes import FeedServer, Page, rss
+from fakes import FeedServer, Page, hear_ctrl_c, rss
 
 from models.derived import IntensityPoint, JoinedPoint, ShiftPoint, columns
 
@@ -31,7 +31,15 @@ class Shell:
     def start(self, *words: str) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-W", "error::ResourceWarning", "-m", "storyshift", *words]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, cwd=self.folder, env=self.environment, stdin=pipe, stdout=pipe, stderr=pipe)
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            preexec_fn=hear_ctrl_c,
+        )
 
     def __call__(self, *words: str, given: str = "", code: int = 0) -> tuple[str, str]:
         """stdout and stderr of a command that must exit with `code`, and never shows a traceback."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from fakes import hear_ctrl_c
 from sqlmodel import select
 
 from jobs.imports import import_macro, import_news, import_prices
@@ -143,7 +144,7 @@ def test_a_killed_import_leaves_whole_batches_and_a_rerun_completes_it(
     path = lines(tmp_path / "news.jsonl", *(row(n) for n in range(20_000)))
     environment = os.environ | {"STORYSHIFT_DATABASE_URL": database.url.render_as_string(hide_password=False)}
     command = [sys.executable, "-m", "storyshift", "import", "news", str(path)]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, preexec_fn=hear_ctrl_c) as process:
         while not articles_known(database) and process.poll() is None:
             time.sleep(0.01)
         time.sleep(wait)

@@ -12,7 +12,6 @@ from models import errors
 STATUS: dict[type[errors.StoryshiftError], int] = {
     errors.BadInput: 422,
     errors.NotFound: 404,
-    errors.NotEnoughData: 409,
     errors.DatabaseUnavailable: 503,
     errors.ConfigError: 500,
     errors.StoryshiftError: 500,

@@ -7,7 +7,6 @@ StoryshiftError
 │   └── BadFile              an input file as a whole cannot be read       (exit 1)
 │       └── BadRow           one row of it; the others go on
 ├── NotFound                 the article, price … asked for is not there   (exit 1, HTTP 404)
-├── NotEnoughData            there is too little to answer honestly        (exit 1, HTTP 409)
 ├── ConfigError              a file in config/ or a setting is wrong       (exit 2, HTTP 500)
 ├── FeedError                one feed failed; stored with the feed         (never stops the others)
 ├── DatabaseUnavailable      no database answers at the address            (exit 1, HTTP 503)
@@ -51,10 +50,6 @@ class BadRow(BadFile):
 
 
 class NotFound(StoryshiftError):
-    pass
-
-
-class NotEnoughData(StoryshiftError):
     pass
 
 

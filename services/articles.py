@@ -9,11 +9,12 @@ from sqlmodel import Session
 
 from config import definitions
 from config.definitions import BASELINE_TAGGER
-from models.errors import BadInput, BadRange, NotFound
+from models.errors import BadInput, NotFound
 from models.store import articles as article_store
 from models.store import tags as tag_store
 from models.store.articles import ArticleRow
 from models.tags import AssetMention, NarrativeTag
+from services.instants import check_range
 
 MAX_LIMIT = 200
 MAX_ID = 2**31
@@ -111,8 +112,7 @@ def search_articles(session: Session, question: ArticleQuestion, *, now: datetim
         definitions.narrative(narrative)
     if question.asset is not None:
         definitions.asset(question.asset)
-    if question.start is not None and question.end is not None and question.start >= question.end:
-        raise BadRange(f"start ({question.start:%Y-%m-%d}) must be before end ({question.end:%Y-%m-%d}).")
+    check_range(question.start, question.end)
     if not 1 <= question.limit <= MAX_LIMIT:
         raise BadInput(f"limit is {question.limit}; it must be from 1 to {MAX_LIMIT}.")
     rows = article_store.find_articles(

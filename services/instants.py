@@ -35,3 +35,9 @@ def _parse(text: str | None, name: str, from_day: Callable[[date], datetime]) ->
     if not FIRST_YEAR <= found.year <= LAST_YEAR:
         raise BadRange(f"{name} is {text!r}; only the years {FIRST_YEAR} to {LAST_YEAR} can be asked for.")
     return found
+
+
+def check_range(start: datetime | None, end: datetime | None) -> None:
+    """Raises: BadRange if both are given and start is not before end."""
+    if start is not None and end is not None and start >= end:
+        raise BadRange(f"start ({start:%Y-%m-%d}) must be before end ({end:%Y-%m-%d}).")

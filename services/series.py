@@ -22,6 +22,7 @@ from models.store import prices as price_store
 from models.store import stories as story_store
 from models.store import tags as tag_store
 from services.answers import Answer
+from services.instants import check_range
 
 DEFAULT_SPAN = timedelta(days=365)
 
@@ -59,7 +60,10 @@ def intensity(session: Session, narratives: list[str], question: Question, *, no
     keys = list(dict.fromkeys(narratives)) or list(definitions.narratives())
     for key in keys:
         definitions.narrative(key)
-    scope = _scope(session, question, now)
+    return _intensity(session, keys, question, _scope(session, question, now))
+
+
+def _intensity(session: Session, keys: list[str], question: Question, scope: _Scope) -> Answer:
     frames = _frames(session, question, scope, keys, history=False)
     points = intensity_points(
         frames.totals,
@@ -76,7 +80,10 @@ def intensity(session: Session, narratives: list[str], question: Question, *, no
 
 def shift(session: Session, question: Question, *, now: datetime) -> Answer:
     """θ and the state of the story, by day, week or month. Raises: UnknownName, BadRange."""
-    scope = _scope(session, question, now)
+    return _shift(session, question, _scope(session, question, now))
+
+
+def _shift(session: Session, question: Question, scope: _Scope) -> Answer:
     frames = _frames(session, question, scope, list(POLES.all), history=True)
     points = shift_points(frames.totals, frames.carried, starts=scope.starts, bucket=question.bucket, now=scope.as_of)
     meta = _meta(
@@ -93,8 +100,7 @@ def prices(session: Session, asset: str, question: Question, *, now: datetime) -
     """The closes of an asset in [start, end), as they were known. Raises: UnknownName, BadRange."""
     instrument = definitions.priced_as(asset)
     as_of = _as_of(question, now)
-    if question.start is not None and question.end is not None and question.start >= question.end:
-        raise BadRange(f"start ({question.start:%Y-%m-%d}) must be before end ({question.end:%Y-%m-%d}).")
+    check_range(question.start, question.end)
     rows = price_store.read_bars(session, instrument, as_of=as_of, start=question.start, end=question.end)
     unit = definitions.asset(instrument).unit
     return Answer(
@@ -108,9 +114,9 @@ def joined(session: Session, asset: str, question: Question, *, now: datetime) -
     `dropped_same` and `dropped_next` in the meta count the buckets with θ for which a return is missing.
     """
     instrument = definitions.priced_as(asset)
-    shifts = shift(session, question, now=now)
-    shares = intensity(session, [key for key in CORE_NARRATIVES if key in definitions.narratives()], question, now=now)
     scope = _scope(session, question, now)
+    shifts = _shift(session, question, scope)
+    shares = _intensity(session, [key for key in CORE_NARRATIVES if key in definitions.narratives()], question, scope)
     bars = price_store.read_bars(session, instrument, as_of=scope.as_of)
     returns = bucket_returns(bars, starts=scope.starts, bucket=question.bucket)
     share = {(point.bucket_start, point.narrative): point.intensity for point in shares.rows}

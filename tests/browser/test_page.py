@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from threading import Thread
 
@@ -34,13 +35,9 @@ def browser() -> Iterator[Browser]:
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
 
 
-@pytest.fixture
-def served(sqlite_url: str, now: datetime) -> Iterator[str]:
-    database = Database(sqlite_url)
-    fill(database, now)
-    with database.write() as session:
-        add_articles(session, [found_article(EVIL, FIRST + timedelta(days=PANIC_FROM + 2, hours=23))], now=now)
-    tag(database, now)
+@contextmanager
+def serving(database: Database, now: datetime) -> Iterator[str]:
+    """The address at which the record is served; closes the database at the end."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(create_app(database, clock=lambda: now), log_level="error", ws="none"))
     thread = Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -50,6 +47,17 @@ def served(sqlite_url: str, now: datetime) -> Iterator[str]:
     thread.join()
     listener.close()
     database.close()
+
+
+@pytest.fixture
+def served(sqlite_url: str, now: datetime) -> Iterator[str]:
+    database = Database(sqlite_url)
+    fill(database, now)
+    with database.write() as session:
+        add_articles(session, [found_article(EVIL, FIRST + timedelta(days=PANIC_FROM + 2, hours=23))], now=now)
+    tag(database, now)
+    with serving(database, now) as address:
+        yield address
 
 
 @pytest.fixture
@@ -63,6 +71,7 @@ def page(browser: Browser) -> Iterator[Page]:
     found.on("dialog", lambda dialog: wrong.append(f"dialog {dialog.message}"))
     found.on("request", lambda r: None if "//127.0.0.1:" in r.url or r.url.startswith("data:") else wrong.append(r.url))
     yield found
+    found.wait_for_load_state("networkidle")  # a request cut off by the closing would be logged as an error
     context.close()
     assert wrong == []
 
@@ -147,17 +156,10 @@ def test_lines_can_be_shown_and_hidden_and_the_choice_is_kept(page: Page, served
 
 def test_an_empty_record_says_what_to_do(page: Page, sqlite_url: str, now: datetime) -> None:
     database = Database(sqlite_url)
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(database, clock=lambda: now), log_level="error", ws="none"))
-    thread = Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    page.goto(f"http://127.0.0.1:{listener.getsockname()[1]}")
-    expect(page.locator("#verdict")).to_contain_text("no tagged articles")
-    expect(page.locator("#caveat")).to_contain_text("storyshift import news")
-    server.should_exit = True
-    thread.join()
-    listener.close()
-    database.close()
+    with serving(database, now) as address:
+        page.goto(address)
+        expect(page.locator("#verdict")).to_contain_text("no tagged articles")
+        expect(page.locator("#caveat")).to_contain_text("storyshift import news")
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1440])

@@ -18,6 +18,7 @@ from models.errors import ConfigError, UnknownName
 HERE = Path(__file__).parent
 FeedKind = Literal["general", "markets", "macro", "metals", "crypto", "central_bank"]
 BASELINE_TAGGER = "keywords@1"
+SOURCES = ("ccxt", "yfinance", "fred")
 CORE_NARRATIVES = ("safe_haven", "debasement", "liquidity", "fiscal_stress")
 
 
@@ -37,6 +38,14 @@ def _close(value: str) -> str:
 def _address(value: str) -> str:
     if not value.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
+    return value
+
+
+def _source(value: str) -> str:
+    """'yfinance:GC=F': a source of live values and its name for what is wanted."""
+    source, _, symbol = value.partition(":")
+    if source not in SOURCES or not symbol or not symbol.isprintable() or " " in symbol:
+        raise ValueError(f"must look like 'yfinance:GC=F', with one of {', '.join(SOURCES)}")
     return value
 
 
@@ -87,7 +96,7 @@ class Asset(Definition):
     """When a daily bar ends, if not when the calendar's session does."""
     price: str | None = None
     """The instrument whose bars stand for it, if not its own."""
-    source: str | None = None
+    source: Annotated[str, AfterValidator(_source)] | None = None
     """Where live bars come from: 'ccxt:BTC/USD', 'yfinance:GC=F'."""
 
 
@@ -97,6 +106,8 @@ class MacroSeries(Definition):
     frequency: Literal["day", "week", "month"]
     lag_days: int = Field(ge=0)
     """Days from the end of the period to the publication."""
+    source: Annotated[str, AfterValidator(_source)] | None = None
+    """Where live values come from: 'fred:DFII10'."""
 
 
 Entry = TypeVar("Entry", bound=Definition)

@@ -22,6 +22,8 @@ class Settings(BaseSettings):
     """Host names, comma-separated, under which the page may be opened besides localhost."""
     collect_minutes: int = Field(default=15, ge=1)
     """Minutes between two looks at a feed that answers."""
+    load_prices: bool = True
+    """false: `run` and `worker` ask no exchange, Yahoo or FRED for prices and macro series."""
 
 
 @lru_cache

@@ -1,11 +1,29 @@
-"""When a daily bar ends: the one door to exchange_calendars."""
+"""When a bar ends, and when one should have ended: the one door to exchange_calendars."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from config.definitions import Asset
 from models.errors import ConfigError
+
+if TYPE_CHECKING:
+    import exchange_calendars
+
+CLOSED_AT_MOST = timedelta(days=10)
+"""No exchange stays closed for longer, except in wars."""
+
+
+def closes_around(asset: Asset, now: datetime) -> tuple[datetime, datetime]:
+    """When the daily bar last closed, at or before `now`, and when the next one will. Raises: ConfigError."""
+    first, last = now.date() - CLOSED_AT_MOST, now.date() + CLOSED_AT_MOST
+    if asset.calendar == "24/7":
+        days = [first + timedelta(days=number) for number in range((last - first).days)]
+    else:
+        days = [day.date() for day in _calendar(asset, first, last).sessions]
+    closes = close_instants(days, asset)
+    return max(close for close in closes if close <= now), min(close for close in closes if close > now)
 
 
 def close_instants(days: Sequence[date], asset: Asset) -> list[datetime]:
@@ -26,21 +44,26 @@ def close_instants(days: Sequence[date], asset: Asset) -> list[datetime]:
 
 
 def _session_closes(days: Sequence[date], asset: Asset) -> list[datetime]:
-    import exchange_calendars
     import pandas as pd
 
     if not days:
         return []
-    margin = timedelta(days=10)
-    try:
-        calendar = exchange_calendars.get_calendar(
-            asset.calendar, start=pd.Timestamp(min(days) - margin), end=pd.Timestamp(max(days) + margin)
-        )
-    except (exchange_calendars.errors.InvalidCalendarName, ValueError) as error:
-        raise ConfigError(f"assets.toml: calendar {asset.calendar!r} of {asset.name}: {error}") from None
-    closes = calendar.closes.dt.tz_convert(None)
+    closes = _calendar(asset, min(days), max(days)).closes.dt.tz_convert(None)
     wanted = pd.DatetimeIndex(pd.to_datetime(list(days)))
     nearest = closes.index.get_indexer(wanted, method="nearest")
     after_midnight = closes.iloc[nearest].to_numpy() - closes.index[nearest].to_numpy()
     instants = pd.DatetimeIndex(wanted.to_numpy() + after_midnight, tz="UTC")
     return [instant.to_pydatetime() for instant in instants]
+
+
+def _calendar(asset: Asset, first: date, last: date) -> "exchange_calendars.ExchangeCalendar":
+    """The asset's calendar, with days to spare on both sides."""
+    import exchange_calendars
+    import pandas as pd
+
+    try:
+        return exchange_calendars.get_calendar(
+            asset.calendar, start=pd.Timestamp(first - CLOSED_AT_MOST), end=pd.Timestamp(last + CLOSED_AT_MOST)
+        )
+    except (exchange_calendars.errors.InvalidCalendarName, ValueError) as error:
+        raise ConfigError(f"assets.toml: calendar {asset.calendar!r} of {asset.name}: {error}") from None

@@ -1,12 +1,14 @@
 """Price and macro files: rows of CSV or Parquet to bars and points, each refused row with its reason."""
 
 import math
+import re
 from calendar import monthrange
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from config.definitions import Asset, MacroSeries
 from ingest.calendars import close_instants
@@ -14,11 +16,22 @@ from ingest.dates import has_no_time, parse_instant
 from ingest.rows import Row, RowFile
 from models.base import end_of_day
 from models.errors import BadFile, BadRow
-from models.prices import FoundBar, FoundPoint
+from models.prices import FoundBar, FoundPoint, Interval
 
 FIRST_YEAR, LAST_YEAR = 1900, 2100
 """Of any bar or value; others are mistyped."""
+MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ]00:00(?::00(?:\.0+)?)?(?:[Zz]| ?[+-]\d\d:?\d\d)?")
+SHORTEST_BAR = timedelta(hours=1)
 Found = TypeVar("Found", FoundBar, FoundPoint)
+
+
+class _When(NamedTuple):
+    """What is written under `date`."""
+
+    at: datetime
+    day: date
+    """As it is written, in whatever zone."""
+    time: Literal["none", "midnight", "other"]
 
 
 @dataclass(slots=True)
@@ -32,12 +45,12 @@ class PriceFile(Generic[Found]):
 def read_bars(path: Path, key: str, asset: Asset, *, now: datetime) -> PriceFile[FoundBar]:
     """Closes of one asset from a file with `date` and `close`; a date may be an ISO instant.
 
-    A day's bar is struck when its session ends. A bar that has not closed by `now` is refused.
-    Raises: BadFile if a column is missing.
+    A day's bar is struck when its session ends. Midnight, in whatever zone it is written, means the day, as in files of
+    daily bars; in a file of which most rows carry another time it is an instant like those. A bar that has not closed
+    by `now` is refused. Raises: BadFile if a column is missing, or if bars are shorter than an hour.
     """
     result: PriceFile[FoundBar] = PriceFile()
-    days: list[tuple[int, date, float]] = []
-    bars: list[tuple[int, datetime, float]] = []
+    dated: list[tuple[int, _When, float]] = []
     for line, row in _rows(path, "close", result):
         try:
             close = _number(row, "close")
@@ -46,16 +59,15 @@ def read_bars(path: Path, key: str, asset: Asset, *, now: datetime) -> PriceFile
                 continue
             if close == 0:
                 raise ValueError("close is 0, which is no price; leave it empty where there is none.")
-            when = _when(row)
+            dated.append((line, _when(row), close))
         except ValueError as error:
             result.refused.append(BadRow(str(path), line, str(error)))
-            continue
-        if isinstance(when, datetime):
-            bars.append((line, when, close))
-        else:
-            days.append((line, when, close))
-    instants = close_instants([day for _, day, _ in days], asset)
-    bars.extend((line, at, close) for (line, _, close), at in zip(days, instants, strict=True))
+    by_time = sum(when.time == "other" for _, when, _ in dated) * 2 > len(dated)
+    timed = ("midnight", "other") if by_time else ("other",)
+    bars = [(line, when.at, close) for line, when, close in dated if when.time in timed]
+    daily = [(line, when.day, close) for line, when, close in dated if when.time not in timed]
+    instants = close_instants([day for _, day, _ in daily], asset)
+    bars.extend((line, at, close) for (line, _, close), at in zip(daily, instants, strict=True))
     seen: dict[datetime, int] = {}
     for line, at, close in sorted(bars):
         if at > now:
@@ -71,6 +83,17 @@ def read_bars(path: Path, key: str, asset: Asset, *, now: datetime) -> PriceFile
     return result
 
 
+def interval_of(path: Path, bars: Sequence[FoundBar]) -> Interval:
+    """Whether most bars follow each other within hours or days. Raises: BadFile where they are shorter than an hour."""
+    steps = sorted(other.closed_at - one.closed_at for one, other in pairwise(bars))
+    if not steps:
+        return "day"
+    usual = steps[len(steps) // 2]
+    if usual < SHORTEST_BAR:
+        raise BadFile(str(path), f"holds bars of {usual}; bring bars by the hour or by the day.")
+    return "hour" if usual < timedelta(hours=12) else "day"
+
+
 def read_points(path: Path, key: str, series: MacroSeries, column: str, *, now: datetime) -> PriceFile[FoundPoint]:
     """Values of one macro series from a file with `date` (the period's first day) and `column`.
 
@@ -84,8 +107,7 @@ def read_points(path: Path, key: str, series: MacroSeries, column: str, *, now: 
             if value is None:
                 result.empty += 1
                 continue
-            when = _when(row)
-            period = when.date() if isinstance(when, datetime) else when
+            period = _when(row).day
             known_at = end_of_day(period_end(period, series.frequency) + timedelta(days=series.lag_days))
             if known_at > now:
                 raise ValueError(
@@ -147,8 +169,7 @@ def _number(row: Row, name: str) -> float | None:
     return number
 
 
-def _when(row: Row) -> date | datetime:
-    """The day of a bar or value; or the instant of its close, if a time other than midnight UTC is written."""
+def _when(row: Row) -> _When:
     value = row.get("date")
     written = value.isoformat() if isinstance(value, date) else str(value or "").strip()
     try:
@@ -157,4 +178,8 @@ def _when(row: Row) -> date | datetime:
             raise ValueError
     except ValueError:
         raise ValueError(f"date is {written[:40]!r}, which is not a date like 2020-03-09.") from None
-    return at.date() if has_no_time(written) or at.time() == time(0) else at
+    if has_no_time(written):
+        return _When(at, at.date(), "none")
+    if midnight := MIDNIGHT.fullmatch(written):
+        return _When(at, date.fromisoformat(midnight[1]), "midnight")
+    return _When(at, at.date(), "other")

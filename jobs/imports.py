@@ -9,7 +9,7 @@ from typing import Any
 
 from config import definitions
 from ingest.archives import NEEDS, read_article
-from ingest.prices import PriceFile, read_bars, read_points, value_column
+from ingest.prices import PriceFile, interval_of, read_bars, read_points, value_column
 from ingest.rows import RowFile
 from models.articles import FoundArticle
 from models.database import Database
@@ -78,13 +78,17 @@ def import_news(
 
 
 def import_prices(database: Database, path: Path, *, asset: str | None, now: datetime) -> ImportReport:
-    """Bring daily closes in. The asset is the file's name (BTC.csv) unless given. Raises: UnknownName, BadFile."""
+    """Bring closes in, by the day or by the hour. The asset is the file's name (BTC.csv) unless given.
+
+    Raises: UnknownName, BadFile.
+    """
     key = asset or path.name.split(".")[0]
     definition = definitions.asset(key)
     began = perf_counter()
     found = read_bars(path, key, definition, now=now)
+    interval = interval_of(path, found.found)
     with database.write() as session:
-        kept = add_bars(session, key, found.found, source=path.name, now=now)
+        kept = add_bars(session, key, found.found, source=path.name, now=now, interval=interval)
     return _report(path, found, kept, began)
 
 

@@ -9,6 +9,7 @@ StoryshiftError
 ├── NotFound                 the article, price … asked for is not there   (exit 1, HTTP 404)
 ├── ConfigError              a file in config/ or a setting is wrong       (exit 2, HTTP 500)
 ├── FeedError                one feed failed; stored with the feed         (never stops the others)
+├── SourceError              a source of prices failed; kept with its watch (never stops the others)
 ├── DatabaseUnavailable      no database answers at the address            (exit 1, HTTP 503)
 │   └── DatabaseBusy         another process holds the database            (exit 1, HTTP 503)
 └── PortBusy                 another program listens there                 (exit 1)
@@ -62,6 +63,17 @@ class FeedError(StoryshiftError):
 
     def __init__(self, kind: str, reason: str, status: int | None = None) -> None:
         self.kind, self.status = kind, status
+        super().__init__(reason)
+
+
+class SourceError(StoryshiftError):
+    """A source of prices or macro values that did not answer, or not with what was asked for.
+
+    `away`: it is the source as a whole that does not answer now, whatever it is asked for.
+    """
+
+    def __init__(self, reason: str, *, away: bool = False) -> None:
+        self.away = away
         super().__init__(reason)
 
 

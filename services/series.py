@@ -18,6 +18,7 @@ from config import definitions
 from config.definitions import BASELINE_TAGGER, CORE_NARRATIVES
 from models.derived import IntensityPoint, JoinedPoint, PricePoint, ShiftPoint
 from models.errors import BadRange, UnknownName
+from models.prices import Interval
 from models.store import prices as price_store
 from models.store import stories as story_store
 from models.store import tags as tag_store
@@ -97,15 +98,19 @@ def _shift(session: Session, question: Question, scope: _Scope) -> Answer:
 
 
 def prices(session: Session, asset: str, question: Question, *, now: datetime) -> Answer:
-    """The closes of an asset in [start, end), as they were known. Raises: UnknownName, BadRange."""
+    """The closes of an asset in [start, end), as they were known: by the hour if asked for hours, else by the day.
+
+    Raises: UnknownName, BadRange.
+    """
     instrument = definitions.priced_as(asset)
     as_of = _as_of(question, now)
     check_range(question.start, question.end)
-    rows = price_store.read_bars(session, instrument, as_of=as_of, start=question.start, end=question.end)
-    unit = definitions.asset(instrument).unit
-    return Answer(
-        PricePoint, rows, {"asset": asset, "instrument": instrument, "unit": unit, "as_of": as_of, "n": len(rows)}
+    interval: Interval = "hour" if question.bucket == "hour" else "day"
+    rows = price_store.read_bars(
+        session, instrument, as_of=as_of, start=question.start, end=question.end, interval=interval
     )
+    meta = {"asset": asset, "instrument": instrument, "unit": definitions.asset(instrument).unit, "interval": interval}
+    return Answer(PricePoint, rows, meta | {"as_of": as_of, "n": len(rows)})
 
 
 def joined(session: Session, asset: str, question: Question, *, now: datetime) -> Answer:

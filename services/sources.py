@@ -1,19 +1,31 @@
-"""Feeds and their health: listing, adding, removing."""
+"""Where things come from and how that goes: feeds (listing, adding, removing), prices and macro series (listing)."""
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import get_args
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from sqlmodel import Session
 
-from config.definitions import FeedDefinition, FeedKind
+from analysis.join import MAX_GAP
+from config import definitions
+from config.definitions import FeedDefinition, FeedKind, MacroSeries
 from models.errors import BadInput, NotFound, UnknownName
 from models.feeds import REPLAY, Feed
+from models.prices import Watch
 from models.store import feeds as feed_store
+from models.store import prices as price_store
 
+LONGEST_STEP = {
+    "hour": timedelta(hours=6),
+    "day": MAX_GAP,
+    "week": timedelta(days=21),
+    "month": timedelta(days=62),
+}
+"""Between two values in a row; where they lie further apart, values are missing."""
 MAX_ADDRESS, MAX_NAME = 2_000, 200
 
 
@@ -33,7 +45,28 @@ class FeedView:
     next_fetch_at: datetime
 
 
-def seed_feeds(session: Session, definitions: Sequence[FeedDefinition], *, now: datetime) -> int:
+@dataclass(frozen=True, slots=True)
+class PricesView:
+    """The bars of an asset, or the values of a macro series, and how they are kept up to date."""
+
+    kind: str
+    key: str
+    interval: str
+    n: int
+    first: datetime | date | None
+    """When the first bar closed; of a macro series the first day of its first period."""
+    last: datetime | date | None
+    gaps: list[tuple[datetime, datetime] | tuple[date, date]]
+    """Where values are missing: the last before and the first after, further apart than joins bridge."""
+    source: str | None
+    answered_by: str | None = None
+    loaded_at: datetime | None = None
+    last_error: str | None = None
+    failures: int = 0
+    next_at: datetime | None = None
+
+
+def seed_feeds(session: Session, wanted: Sequence[FeedDefinition], *, now: datetime) -> int:
     """Bring feeds.toml into the database, which then decides. Returns how many were new to it."""
     return feed_store.seed_feeds(
         session,
@@ -47,7 +80,7 @@ def seed_feeds(session: Session, definitions: Sequence[FeedDefinition], *, now: 
                 added_at=now,
                 next_fetch_at=now,
             )
-            for found in definitions
+            for found in wanted
         ],
     )
 
@@ -117,3 +150,45 @@ def remove_feed(session: Session, url: str, *, now: datetime) -> None:
     if feed is None or feed.removed_at is not None:
         raise NotFound(f"There is no feed {url}. `storyshift feeds list` shows those there are.")
     feed.removed_at = now
+
+
+def list_prices(session: Session) -> list[PricesView]:
+    """Every asset and macro series that has values or a source, prices first."""
+    watched = {(watch.kind, watch.key, watch.interval): watch for watch in price_store.watches(session)}
+    struck: dict[tuple[str, str, str], Sequence[Any]] = {
+        ("price", *key): instants for key, instants in price_store.closes(session).items()
+    }
+    struck |= {("macro", key, "day"): days for key, days in price_store.periods(session).items()}
+    found = []
+    for name in sorted(watched.keys() | struck.keys(), key=lambda name: (name[0] != "price", name[2], name[1])):
+        kind, key, interval = name
+        at = struck.get(name, [])
+        definition = definitions.assets().get(key) if kind == "price" else definitions.macro_series().get(key)
+        if definition is None:  # taken out of assets.toml
+            continue
+        frequency = definition.frequency if isinstance(definition, MacroSeries) else interval
+        view = PricesView(
+            kind=kind,
+            key=key,
+            interval=frequency,
+            n=len(at),
+            first=at[0] if at else None,
+            last=at[-1] if at else None,
+            gaps=[(one, other) for one, other in pairwise(at) if other - one > LONGEST_STEP[frequency]],
+            source=definition.source,
+        )
+        found.append(_with_health(view, watched.get(name)))
+    return found
+
+
+def _with_health(view: PricesView, watch: Watch | None) -> PricesView:
+    if watch is None:
+        return view
+    return replace(
+        view,
+        answered_by=watch.answered_by,
+        loaded_at=watch.loaded_at,
+        last_error=watch.last_error,
+        failures=watch.failures,
+        next_at=watch.next_at,
+    )

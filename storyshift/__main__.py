@@ -234,6 +234,81 @@ def feeds_remove(url: Annotated[str, typer.Argument(help="The feed's address, as
     say(f"{url}: removed; its articles stay.")
 
 
+@app.command("load-prices")
+def load_prices(
+    every: Annotated[bool, typer.Option("--all", help="Ask for every series, due or not.")] = False,
+    form: Report = TextFormat.text,
+) -> None:
+    """Bring the prices and macro series that are due up to date from their sources (as `run` does), then stop."""
+    from dataclasses import asdict
+
+    from ingest.sources import open_sources
+    from jobs.prices import load_prices as load
+
+    database = _database()
+    with progress("loading", "series") as told:
+        report = load(database, open_sources(), clock=_now, every=every, progress=told)
+    for loaded in report.series:
+        if loaded.told_by:
+            say(f"{loaded.name}: {loaded.new} new, {loaded.corrected} corrected ({loaded.told_by}).")
+    for said, series in report.failures.items():
+        say(f"failed: {said} Series: {', '.join(series)}.")
+    failed = sum(map(len, report.failures.values()))
+    say(f"{len(report.series)} series were due" + (f", of which {failed} failed." if failed else "."))
+    if form is TextFormat.json:
+        put_json([asdict(loaded) for loaded in report.series])
+
+
+@app.command()
+def doctor(form: Report = TextFormat.text) -> None:
+    """Say how the record stands, and which sources of prices answer from here."""
+    from dataclasses import asdict
+
+    from config.definitions import feeds
+    from ingest.sources import open_one_by_one
+    from jobs.doctor import check_sources
+    from services import catalog, sources
+
+    database = _database()
+    with database.read() as session:
+        record, prices = catalog.record(session), sources.list_prices(session)
+        collected = sources.list_feeds(session)
+    failing = [feed for feed in collected if feed.last_error]
+    say(f"database   {database}, at the newest schema")
+    say(f"articles   {record.articles}, of which {record.untagged} untagged")
+    waiting = len(feeds()) if not collected else sum(feed.last_fetched_at is None for feed in collected)
+    say(f"feeds      {len(collected) or waiting}, of which {len(failing)} failing and {waiting} not visited yet")
+    for feed in failing:
+        say(f"           {feed.outlet}: {feed.last_error}")
+    held = [series for series in prices if series.n]
+    say(f"prices     {len(held)} series with values, {sum(bool(s.last_error) for s in prices)} failing")
+    for series in prices:
+        for before, after in series.gaps:
+            say(f"           {series.key} by the {series.interval}: nothing from {before:%Y-%m-%d} to {after:%Y-%m-%d}")
+    failures: dict[str, list[str]] = {}
+    for series in prices:
+        if series.last_error:
+            failures.setdefault(series.last_error, []).append(f"{series.key} by the {series.interval}")
+    for said, names in failures.items():
+        say(f"           {said} Series: {', '.join(names)}.")
+    checks = []
+    for check in check_sources(open_one_by_one(), now=_now()):
+        checks.append(check)
+        answer = "answers" if check.answers else "FAILS"
+        say(f"source     {check.source}: {answer} in {check.seconds:.1f} s. {check.symbol}: {check.said}")
+    say(f"{sum(check.answers for check in checks)} of {len(checks)} sources answer.")
+    if form is TextFormat.json:
+        put_json(
+            {
+                "database": str(database),
+                "record": asdict(record),
+                "feeds": [asdict(feed) for feed in failing],
+                "prices": [asdict(series) for series in prices],
+                "sources": [asdict(check) for check in checks],
+            }
+        )
+
+
 Files = Annotated[list[Path], typer.Argument(help="Files (.jsonl, .csv, .parquet; also .gz), or folders of them.")]
 
 

@@ -79,7 +79,10 @@ class Page:
 
 
 class FeedServer:
-    """Real HTTP on loopback. `pages` may be changed while it runs; `seen` holds (path, headers) of each request."""
+    """Real HTTP on loopback. `pages` may be changed while it runs; `seen` holds (path, headers) of each request.
+
+    A page under a path without its query answers every query.
+    """
 
     def __init__(self, pages: dict[str, Page] | None = None) -> None:
         self.pages = pages or {}
@@ -112,7 +115,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.owner.seen.append((self.path, dict(self.headers)))
-        page = self.owner.pages.get(self.path.lstrip("/"), Page(b"nothing here", 404))
+        path = self.path.lstrip("/")
+        pages = self.owner.pages
+        page = pages.get(path) or pages.get(path.partition("?")[0]) or Page(b"nothing here", 404)
         page.before()
         etag = page.headers.get("ETag")
         status, body = page.status, page.body

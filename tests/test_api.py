@@ -1,6 +1,6 @@
 import io
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -15,6 +15,8 @@ from config import definitions
 from models import errors
 from models.database import Database
 from models.derived import IntensityPoint, JoinedPoint, PricePoint, ShiftPoint, columns
+from models.prices import FoundBar
+from models.store.prices import add_bars
 
 SERIES = {
     "/v1/intensity?narrative=liquidity": IntensityPoint,
@@ -44,6 +46,20 @@ def empty(database: Database, now: datetime) -> Iterator[TestClient]:
 
 def with_query(path: str, query: str) -> str:
     return f"{path}{'&' if '?' in path else '?'}{query}"
+
+
+def test_prices_by_the_hour_are_kept_apart_from_the_days(database: Database, client: TestClient, now: datetime) -> None:
+    hours = [FoundBar("BTC", now - timedelta(hours=h), 7.0) for h in range(3)]
+    with database.write() as session:
+        add_bars(session, "BTC", hours, source="t", now=now, interval="hour")
+    assert [bar["close"] for bar in client.get("/v1/prices/BTC?bucket=hour").json()["data"]] == [7.0] * 3
+    daily = client.get("/v1/prices/BTC").json()
+    assert daily["meta"]["interval"] == "day"
+    assert 7.0 not in [bar["close"] for bar in daily["data"]]
+    listed = {(view["key"], view["interval"]): view for view in client.get("/v1/prices").json()["data"]}
+    assert listed["BTC", "hour"]["n"] == 3
+    assert listed["BTC", "day"]["n"] == daily["meta"]["n"]
+    assert listed["BTC", "day"]["source"] == "ccxt:BTC/USD"
 
 
 @pytest.mark.parametrize(("path", "row_type"), SERIES.items())
@@ -188,7 +204,15 @@ def test_pages_ask_no_one_else_for_anything(empty: TestClient) -> None:
 
 def test_every_route_says_in_openapi_what_it_does(empty: TestClient) -> None:
     paths = empty.get("/openapi.json").json()["paths"]
-    wanted = {"/v1/narratives", "/v1/assets", "/v1/intensity", "/v1/shift", "/v1/prices/{asset}", "/v1/joined"}
+    wanted = {
+        "/v1/narratives",
+        "/v1/assets",
+        "/v1/intensity",
+        "/v1/shift",
+        "/v1/prices",
+        "/v1/prices/{asset}",
+        "/v1/joined",
+    }
     wanted |= {"/v1/articles", "/v1/articles/{article_id}", "/v1/feeds", "/v1/health/live", "/v1/health/ready"}
     assert set(paths) == wanted
     assert all(route["get"]["description"] for route in paths.values())

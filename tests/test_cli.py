@@ -56,7 +56,8 @@ def shell(tmp_path: Path, sqlite_url: str) -> Shell:
 
 
 def test_help_is_quick_because_it_loads_none_of_the_heavy_libraries() -> None:
-    heavy = "torch transformers spacy pandas scipy sqlmodel fastapi plotly pyarrow exchange_calendars httpx".split()
+    heavy = "torch transformers spacy pandas scipy sqlmodel fastapi plotly pyarrow".split()
+    heavy += "exchange_calendars httpx ccxt yfinance".split()
     code = f"import sys, storyshift.__main__; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code]).decode().strip() == "[]"
 
@@ -227,7 +228,7 @@ def test_feeds_are_listed_with_what_their_servers_said(shell: Shell, tmp_path: P
 def test_run_collects_tags_serves_and_stops_when_told(shell: Shell, tmp_path: Path) -> None:
     with FeedServer({"feed": Page(rss("Investors flee to safe havens"))}) as server, socket.socket() as free:
         (tmp_path / "feeds.toml").write_text(f'[[feeds]]\nurl = "{server.url("feed")}"\noutlet = "W"\nkind = "macro"\n')
-        shell.environment["STORYSHIFT_CONFIG_DIR"] = str(tmp_path)
+        shell.environment |= {"STORYSHIFT_CONFIG_DIR": str(tmp_path), "STORYSHIFT_LOAD_PRICES": "false"}
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()
@@ -247,6 +248,23 @@ def test_run_collects_tags_serves_and_stops_when_told(shell: Shell, tmp_path: Pa
             process.terminate()
             _, err = process.communicate(timeout=10)
     assert f"http://127.0.0.1:{port}/" in err.decode()
+
+
+def test_without_a_network_loading_prices_says_which_sources_fail_and_doctor_too(shell: Shell) -> None:
+    shell.environment |= dict.fromkeys(("HTTPS_PROXY", "https_proxy"), "http://127.0.0.1:9")  # nobody listens there
+    out, err = shell("load-prices", "--format", "json")
+    assert {series["error"] is None for series in json.loads(out)} == {False}
+    assert "failed: No exchange answers: coinbaseexchange cannot be reached; bitstamp" in err
+    assert "failed: Yahoo cannot be reached" in err
+    assert "failed: FRED cannot be reached" in err
+    assert "Series: CPIAUCSL, " in err
+    assert "0 series were due" in shell("load-prices")[1]
+    out, err = shell("doctor", "--format", "json")
+    assert {check["source"]: check["answers"] for check in json.loads(out)["sources"]} == dict.fromkeys(
+        ("coinbaseexchange", "bitstamp", "kraken", "yfinance", "fred"), False
+    )
+    assert "0 of 5 sources answer." in err
+    assert "prices     0 series with values, 30 failing" in err
 
 
 def test_migrate_says_what_it_did(tmp_path: Path) -> None:

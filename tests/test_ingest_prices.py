@@ -11,7 +11,7 @@ import pytest
 from config import definitions
 from config.definitions import Asset
 from ingest.calendars import close_instants
-from ingest.prices import PriceFile, read_bars, read_points, value_column
+from ingest.prices import PriceFile, interval_of, read_bars, read_points, value_column
 from models.errors import BadFile, ConfigError
 from models.prices import FoundBar, FoundPoint
 
@@ -61,6 +61,33 @@ def points(tmp_path: Path, now: datetime) -> Points:
 def test_a_bar_is_struck_when_its_session_ends(bars: Bars, key: str, written: str, closed: str) -> None:
     result = bars(key, f"{written},1.5")
     assert result.found == [FoundBar(key, datetime.fromisoformat(closed).replace(tzinfo=UTC), 1.5)]
+
+
+def test_midnight_means_the_day_in_whatever_zone_it_is_written(bars: Bars) -> None:
+    """As yfinance writes the days of New York."""
+    result = bars("SPX", "2020-01-15 00:00:00-05:00,1", "2020-07-01 00:00:00-04:00,2", "2020-07-02T00:00,3")
+    assert [f"{bar.closed_at:%m-%d %H:%M}" for bar in result.found] == ["01-15 21:00", "07-01 20:00", "07-02 20:00"]
+
+
+def test_a_quote_of_today_does_not_turn_a_file_of_days_into_one_of_hours(bars: Bars) -> None:
+    result = bars("BTC", "2020-03-09 00:00:00+00:00,1", "2020-03-10 00:00:00+00:00,2", "2020-03-11 15:32:10+00:00,3")
+    assert [f"{bar.closed_at:%m-%d %H:%M}" for bar in result.found] == ["03-10 00:00", "03-11 00:00", "03-11 15:32"]
+
+
+def test_in_a_file_of_hours_midnight_is_an_hour(bars: Bars) -> None:
+    hours = [f"2020-03-{9 + h // 24:02d}T{h % 24:02d}:00:00Z,{h + 1}" for h in range(30)]
+    found = bars("BTC", *hours).found
+    assert [bar.close for bar in found] == list(range(1, 31))
+    assert found[24].closed_at == datetime(2020, 3, 10, tzinfo=UTC)
+    assert interval_of(Path("f.csv"), found) == "hour"
+
+
+def test_days_with_holidays_are_bars_by_the_day_and_minutes_are_refused(bars: Bars) -> None:
+    assert interval_of(Path("f.csv"), bars("SPX", "2020-07-01,1", "2020-07-02,1", "2020-07-06,1").found) == "day"
+    assert interval_of(Path("f.csv"), bars("BTC", "2020-07-01,1").found) == "day"
+    minutes = bars("BTC", *(f"2020-07-01T10:{m:02d}:00Z,1" for m in range(0, 60, 5)))
+    with pytest.raises(BadFile, match=r"f.csv: holds bars of 0:05:00; bring bars by the hour or by the day"):
+        interval_of(Path("f.csv"), minutes.found)
 
 
 def test_bars_come_out_in_the_order_of_time_whatever_the_file_s(bars: Bars) -> None:

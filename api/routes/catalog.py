@@ -4,8 +4,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from api.schemas import ErrorAnswer, Listed
-from services import catalog
+from services import catalog, sources
 from services.catalog import AssetView, NarrativeView, RecordView
+from services.sources import PricesView
 
 router = APIRouter(prefix="/v1", responses={503: {"model": ErrorAnswer}})
 
@@ -25,6 +26,13 @@ def assets(request: Request) -> Listed[AssetView]:
     """The assets that are recognised or priced, and which closes there are."""
     with request.app.state.database.read() as session:
         return Listed[AssetView](data=catalog.assets(session))
+
+
+@router.get("/prices", tags=["definitions"])
+def prices(request: Request) -> Listed[PricesView]:
+    """Which closes and macro values there are, where they are missing, and what their sources last said."""
+    with request.app.state.database.read() as session:
+        return Listed[PricesView](data=sources.list_prices(session))
 
 
 @router.get("/health/live", tags=["health"])

@@ -39,7 +39,7 @@ def shift(request: Request, parameters: Parameters) -> Response:
 
 @router.get("/prices/{asset}", response_model=SeriesAnswer[PricePoint])
 def prices(request: Request, parameters: Parameters, asset: str) -> Response:
-    """Closes of an asset, each with the instant it was struck and the instant it was known."""
+    """Closes of an asset, by the day or, with bucket=hour, by the hour: when each was struck and when it was known."""
     state = request.app.state
     with state.database.read() as session:
         answer = series.prices(session, asset, parameters.question(), now=state.clock())

@@ -1,4 +1,4 @@
-"""Bars and macro points: adding what is new or corrected, and reading what was known at an instant."""
+"""Bars and macro points: adding what is new or corrected, reading what was known at an instant; and the watches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from sqlalchemy import and_, func, select
 from sqlmodel import Session, col
 
 from models.derived import PricePoint
-from models.prices import FoundBar, FoundPoint, MacroPoint, PriceBar
+from models.prices import FoundBar, FoundPoint, Interval, MacroPoint, PriceBar, Watch
 from models.store.sql import insert_new
 
 
@@ -29,37 +29,93 @@ class Kept:
         return before != value
 
 
-def add_bars(session: Session, asset: str, bars: Sequence[FoundBar], *, source: str, now: datetime) -> Kept:
-    """Store closes. A first value is taken as known when it was struck; a correction is known only now."""
+def add_bars(
+    session: Session,
+    asset: str,
+    bars: Sequence[FoundBar],
+    *,
+    source: str,
+    now: datetime,
+    interval: Interval = "day",
+    watched_since: datetime | None = None,
+) -> Kept:
+    """Store closes; a correction is a new row, known only now.
+
+    A first value is taken as known when it was struck; if the asset is watched, one struck after `watched_since` is
+    known only now, and a bar of another source is left as it is: two exchanges never agree to the cent.
+    """
     kept = Kept()
-    latest = {point.closed_at: point.close for point in read_bars(session, asset, as_of=now)}
+    if not bars:
+        return kept
+    latest = _latest_bars(session, asset, interval, min(b.closed_at for b in bars), max(b.closed_at for b in bars))
     rows: list[dict[str, Any]] = []
     for bar in bars:
-        before = latest.get(bar.closed_at)
-        if kept.count(before, bar.close):
-            known_at = bar.closed_at if before is None else now
+        before, told_by = latest.get(bar.closed_at, (None, source))
+        if watched_since is not None and told_by != source:
+            kept.known += 1
+        elif kept.count(before, bar.close):
+            assumed = before is None and (watched_since is None or bar.closed_at <= watched_since)
             rows.append(
-                {"asset": asset, "closed_at": bar.closed_at, "known_at": known_at, "close": bar.close, "source": source}
+                {
+                    "asset": asset,
+                    "interval": interval,
+                    "closed_at": bar.closed_at,
+                    "known_at": bar.closed_at if assumed else now,
+                    "close": bar.close,
+                    "source": source,
+                }
             )
-            latest[bar.closed_at] = bar.close
+            latest[bar.closed_at] = bar.close, source
     insert_new(session, PriceBar, rows)
     return kept
 
 
+def _latest_bars(
+    session: Session, asset: str, interval: str, first: datetime, last: datetime
+) -> dict[datetime, tuple[float | None, str]]:
+    """The newest value of each bar that closed in [first, last], and its source."""
+    query = (
+        select(col(PriceBar.closed_at), col(PriceBar.close), col(PriceBar.source))
+        .where(
+            col(PriceBar.asset) == asset,
+            col(PriceBar.interval) == interval,
+            col(PriceBar.closed_at).between(first, last),
+        )
+        .order_by(col(PriceBar.known_at))
+    )
+    return {at: (close, source) for at, close, source in session.execute(query)}
+
+
+def last_close(session: Session, asset: str, interval: str) -> datetime | None:
+    """When the latest bar that we have closed."""
+    return session.scalar(
+        select(func.max(col(PriceBar.closed_at))).where(
+            col(PriceBar.asset) == asset, col(PriceBar.interval) == interval
+        )
+    )
+
+
 def read_bars(
-    session: Session, asset: str, *, as_of: datetime, start: datetime | None = None, end: datetime | None = None
+    session: Session,
+    asset: str,
+    *,
+    as_of: datetime,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    interval: Interval = "day",
 ) -> list[PricePoint]:
     """The bars that closed in [start, end), ascending, each in the value known at `as_of`."""
+    same = col(PriceBar.asset) == asset, col(PriceBar.interval) == interval
     newest = (
         select(col(PriceBar.closed_at).label("closed_at"), func.max(col(PriceBar.known_at)).label("known_at"))
-        .where(col(PriceBar.asset) == asset, col(PriceBar.known_at) <= as_of)
+        .where(*same, col(PriceBar.known_at) <= as_of)
         .group_by(col(PriceBar.closed_at))
         .subquery()
     )
     query = (
         select(col(PriceBar.closed_at), col(PriceBar.close), col(PriceBar.known_at))
         .join(newest, and_(newest.c.closed_at == PriceBar.closed_at, newest.c.known_at == PriceBar.known_at))
-        .where(col(PriceBar.asset) == asset)
+        .where(*same)
         .order_by(col(PriceBar.closed_at))
     )
     if start is not None:
@@ -69,19 +125,41 @@ def read_bars(
     return [PricePoint(at, asset, close, known_at) for at, close, known_at in session.execute(query)]
 
 
+def closes(session: Session) -> dict[tuple[str, str], list[datetime]]:
+    """For each (asset, interval) that has bars, the instants of all its closes, ascending."""
+    found: dict[tuple[str, str], list[datetime]] = {}
+    key = col(PriceBar.asset), col(PriceBar.interval), col(PriceBar.closed_at)
+    for asset, interval, at in session.execute(select(*key).distinct().order_by(*key)):
+        found.setdefault((asset, interval), []).append(at)
+    return found
+
+
 def priced_assets(session: Session) -> dict[str, tuple[int, datetime, datetime]]:
-    """For each asset that has bars: how many closes, the first and the last."""
-    query = select(
-        col(PriceBar.asset),
-        func.count(col(PriceBar.closed_at).distinct()),
-        func.min(col(PriceBar.closed_at)),
-        func.max(col(PriceBar.closed_at)),
-    ).group_by(col(PriceBar.asset))
+    """For each asset that has daily bars: how many closes, the first and the last."""
+    query = (
+        select(
+            col(PriceBar.asset),
+            func.count(col(PriceBar.closed_at).distinct()),
+            func.min(col(PriceBar.closed_at)),
+            func.max(col(PriceBar.closed_at)),
+        )
+        .where(col(PriceBar.interval) == "day")
+        .group_by(col(PriceBar.asset))
+    )
     return {asset: (count, first, last) for asset, count, first, last in session.execute(query)}
 
 
-def add_points(session: Session, series: str, points: Sequence[FoundPoint], *, source: str, now: datetime) -> Kept:
-    """Store macro values, by the rule of `add_bars`; a first value is known at the end of its release lag."""
+def add_points(
+    session: Session,
+    series: str,
+    points: Sequence[FoundPoint],
+    *,
+    source: str,
+    now: datetime,
+    watched_since: datetime | None = None,
+) -> Kept:
+    """Store macro values. A first value is known at the end of its release lag, and not before it was seen if the
+    series was watched by then; a correction is known now."""
     kept = Kept()
     query = (
         select(col(MacroPoint.period), col(MacroPoint.value))
@@ -93,10 +171,46 @@ def add_points(session: Session, series: str, points: Sequence[FoundPoint], *, s
     for point in points:
         before = latest.get(point.period)
         if kept.count(before, point.value):
-            known_at = point.known_at if before is None else max(now, point.known_at)
+            seen = before is not None or (watched_since is not None and point.known_at > watched_since)
             rows.append(
-                {"series": series, "period": point.period, "known_at": known_at, "value": point.value, "source": source}
+                {
+                    "series": series,
+                    "period": point.period,
+                    "known_at": max(now, point.known_at) if seen else point.known_at,
+                    "value": point.value,
+                    "source": source,
+                }
             )
             latest[point.period] = point.value
     insert_new(session, MacroPoint, rows)
     return kept
+
+
+def periods(session: Session) -> dict[str, list[date]]:
+    """For each macro series that has values, the first days of their periods, ascending."""
+    found: dict[str, list[date]] = {}
+    key = col(MacroPoint.series), col(MacroPoint.period)
+    for series, period in session.execute(select(*key).distinct().order_by(*key)):
+        found.setdefault(series, []).append(period)
+    return found
+
+
+# -- watches ----------------------------------------------------------------------------------------------------------
+
+
+def seed_watches(session: Session, wanted: Sequence[tuple[str, str, str]], *, now: datetime) -> None:
+    """Let there be a watch for each (kind, key, interval), due at once where it is new."""
+    insert_new(
+        session,
+        Watch,
+        [
+            {"kind": kind, "key": key, "interval": interval, "next_at": now, "failures": 0}
+            for kind, key, interval in wanted
+        ],
+    )
+
+
+def watches(session: Session) -> list[Watch]:
+    """All of them, prices first."""
+    order = col(Watch.kind).desc(), col(Watch.interval), col(Watch.id)
+    return list(session.scalars(select(Watch).order_by(*order)))

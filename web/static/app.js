@@ -167,13 +167,23 @@ function priceTraces(prices) {
   return prices.filter((answer) => answer.data.length).map((answer) => {
     const asset = answer.meta.asset;
     const base = answer.data.find((bar) => bar.close > 0)?.close;
+    const bars = withHoles(answer.data);
     return {
       name: ASSETS[asset], type: "scatter", mode: "lines", yaxis: "y", connectgaps: false,
-      x: answer.data.map((bar) => bar.closed_at), y: answer.data.map((bar) => (100 * bar.close) / base),
-      customdata: answer.data.map((bar) => bar.close),
+      x: bars.map((bar) => bar.closed_at), y: bars.map((bar) => (bar.close > 0 ? (100 * bar.close) / base : null)),
+      customdata: bars.map((bar) => bar.close),
       line: { color: hues[asset], width: asset === "BTC" ? 2.2 : 1.6 },
       hovertemplate: `%{customdata:,.2f} ${answer.meta.unit}`,
     };
+  });
+}
+
+// A bar without a close wherever two lie more than a week apart, so that no line is drawn over what is missing.
+function withHoles(bars) {
+  return bars.flatMap((bar, place) => {
+    const before = bars[place - 1];
+    return before && Date.parse(bar.closed_at) - Date.parse(before.closed_at) > 7 * DAY
+      ? [{ closed_at: before.closed_at, close: null }, bar] : [bar];
   });
 }
 
@@ -414,25 +424,33 @@ function highlighted(article, field, limit = Infinity) {
 // -- sources -----------------------------------------------------------------------------------------------------------
 
 async function tellSources() {
-  const feeds = (await ask("feeds")).data;
+  const [feeds, prices] = await Promise.all([ask("feeds"), ask("prices")]).then((answers) => answers.map((answer) => answer.data));
   const failing = feeds.filter((feed) => feed.last_error);
   const waiting = feeds.filter((feed) => !feed.last_fetched_at).length;
-  element("sources").hidden = !feeds.length;
-  element("sources").querySelector("summary").textContent =
-    `Sources: ${feeds.length} feeds, ${failing.length} failing${waiting ? `, ${waiting} not yet visited` : ""}`;
-  const items = failing.map((feed) => {
-    const item = document.createElement("li");
-    const name = document.createElement("b");
-    name.textContent = feed.outlet;
-    item.append(name, ` ${feed.last_error} (${feed.failures} in a row; ${feed.articles} articles so far) ${feed.url}`);
-    return item;
-  });
-  if (!items.length) {
-    const item = document.createElement("li");
-    item.textContent = "No feed is failing.";
-    items.push(item);
-  }
-  element("sources").querySelector("ul").replaceChildren(...items);
+  const silent = prices.filter((series) => series.last_error);
+  element("sources").hidden = !feeds.length && !prices.length;
+  element("sources").querySelector("summary").textContent = [
+    feeds.length ? `${feeds.length} feeds, ${failing.length} failing${waiting ? `, ${waiting} not yet visited` : ""}` : "",
+    prices.length ? `${prices.filter((series) => series.n).length} series of prices and macro values, ${silent.length} failing` : "",
+  ].filter(Boolean).join("; ").replace(/^/, "Sources: ");
+  const said = new Map();
+  for (const series of silent) said.set(series.last_error, [...(said.get(series.last_error) || []), seriesName(series)]);
+  const items = [
+    ...failing.map((feed) => sourceItem(feed.outlet, `${feed.last_error} (${feed.failures} in a row; ${feed.articles} articles so far) ${feed.url}`)),
+    ...[...said].map(([error, names]) => sourceItem(names.join(", "), error)),
+    ...prices.flatMap((series) => series.gaps.map(([from, to]) => sourceItem(seriesName(series), `nothing from ${from.slice(0, 10)} to ${to.slice(0, 10)}`))),
+  ];
+  element("sources").querySelector("ul").replaceChildren(...(items.length ? items : [sourceItem("", "No source is failing.")]));
+}
+
+const seriesName = (series) => (series.interval === "hour" ? `${series.key} by the hour` : series.key);
+
+function sourceItem(who, what) {
+  const item = document.createElement("li");
+  const name = document.createElement("b");
+  name.textContent = who;
+  item.append(name, ` ${what}`);
+  return item;
 }
 
 // -- hearing ---------------------------------------------------------------------------------------------------------

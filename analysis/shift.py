@@ -6,8 +6,9 @@
 Every step is a filter over the past: changing a later day changes no earlier value.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,22 @@ from scipy import special
 
 from analysis.buckets import GRACE, Bucket, end_of, floor
 from analysis.intensity import THIN_BELOW, known
+from config.definitions import PriorRate
 from models.derived import ShiftPoint
 from models.errors import BadRange
 
 Array = NDArray[np.float64]
+Prior = Mapping[str, PriorRate]
+"""By narrative."""
 HALF_LIFE_DAYS = 5.0
 """How fast the current rate forgets."""
 DISPERSION_HALF_LIFE_DAYS = 60.0
 BASELINE_DAYS, BASELINE_ENDS_DAYS_AGO = 365, 30
+PRIOR_ENDS_DAYS_AGO = 14
+"""A record with prior rates learns its own from what is older than this."""
 WARM_UP_DAYS = 120
 """Days since the first story below which no usual rate is told."""
+WARM_UP = pd.Timedelta(days=WARM_UP_DAYS + BASELINE_ENDS_DAYS_AGO)
 MIN_BASELINE_DAYS = 60
 """Days with stories that a baseline needs at least: an archive with long holes has none."""
 PRIOR_STORIES = 1.0
@@ -70,7 +77,13 @@ POLES = Poles()
 
 
 def shift_points(
-    totals: pd.DataFrame, carried: pd.DataFrame, *, starts: list[datetime], bucket: Bucket, now: datetime
+    totals: pd.DataFrame,
+    carried: pd.DataFrame,
+    *,
+    starts: list[datetime],
+    bucket: Bucket,
+    now: datetime,
+    prior: Prior | None = None,
 ) -> list[ShiftPoint]:
     """One point per bucket (day, week or month), ascending: the state of the daily filter at the bucket's last day.
 
@@ -78,12 +91,13 @@ def shift_points(
         totals, carried: all stories from the first one known on, see models.store.stories.StoryFrames; the history
             before `starts` is what the usual rates are told from.
         now: the instant of knowledge.
+        prior: usual rates to start from while the record has none of its own.
 
     Raises: BadRange for hours: a day is the shortest time in which enough stories gather.
     """
     if bucket == "hour":
         raise BadRange("The shift index is a daily statistic. Ask by day, week or month.")
-    daily = daily_shift(totals, carried)
+    daily = daily_shift(totals, carried, prior=prior)
     buckets = pd.DatetimeIndex(floor(pd.Series(daily.index), bucket))
     stories: dict[Any, int] = daily["n_stories"].groupby(buckets).sum().to_dict()
     days = zip(buckets, daily.to_dict("records"), strict=True)
@@ -99,6 +113,7 @@ def shift_points(
                 bucket_start=start,
                 **values,
                 state=row.get("state", "unknown"),
+                baseline=row.get("baseline"),
                 n_stories=n_stories,
                 thin=n_stories < THIN_BELOW,
                 open=end_of(start, bucket) + GRACE > now,
@@ -108,30 +123,72 @@ def shift_points(
     return points
 
 
-def daily_shift(totals: pd.DataFrame, carried: pd.DataFrame, poles: Poles = POLES) -> pd.DataFrame:
+def daily_shift(
+    totals: pd.DataFrame, carried: pd.DataFrame, poles: Poles = POLES, *, prior: Prior | None = None
+) -> pd.DataFrame:
     """θ and its parts for every UTC day from the first story to the last; columns as in ShiftPoint."""
     if totals.empty:
-        return pd.DataFrame(columns=[*VALUES, "state", "progress", "n_stories"], index=pd.DatetimeIndex([], tz="UTC"))
-    exposure = totals.groupby(floor(totals["hour"], "day"))["n_stories"].sum()
-    days = pd.date_range(exposure.index.min(), exposure.index.max(), freq="D", unit="us")
-    exposure = exposure.reindex(days, fill_value=0).astype("float64")
-    counts = _pole_counts(carried, days, poles)
-    ready, progress = _history(exposure)
-    ratios = {name: _ratio(counts[name], exposure, ready) for name in poles.all}
+        columns = [*VALUES, "state", "baseline", "progress", "n_stories"]
+        return pd.DataFrame(columns=columns, index=pd.DatetimeIndex([], tz="UTC"))
+    exposure = _exposure(totals)
+    counts = _pole_counts(carried, exposure.index, poles)
+    own, progress = _history(exposure)
+    ready = own if prior is None else np.ones_like(own)
+    ratios = {
+        name: _ratio(counts[name], exposure, own, None if prior is None else prior.get(name)) for name in poles.all
+    }
     panic, devaluation = _mean([ratios[n] for n in poles.panic]), _mean([ratios[n] for n in poles.devaluation])
     doubted = _mean([ratios[n] for n in poles.money_doubted])
     result = _theta(panic, devaluation)
     result["index_without_liquidity"] = doubted.mean / (panic.mean + doubted.mean)
-    frame = pd.DataFrame(result, index=days)
+    frame = pd.DataFrame(result, index=exposure.index)
     silent = exposure.to_numpy() == 0
     frame[silent] = np.nan
     frame["state"] = _states(panic, devaluation, [ratios[n] for n in poles.money_doubted], result, ready, silent)
+    whose = [_baseline(*day) for day in zip(silent, own, ready, strict=True)]
+    frame["baseline"] = pd.Series(whose, index=frame.index, dtype=object)
     frame["progress"] = progress
     frame["n_stories"] = exposure.astype("int64")
     return frame
 
 
-def _pole_counts(carried: pd.DataFrame, days: pd.DatetimeIndex, poles: Poles) -> dict[str, "pd.Series[float]"]:
+def _baseline(silent: bool, own: bool, ready: bool) -> str | None:
+    if silent or not ready:
+        return None
+    return "own" if own else "prior"
+
+
+def ready_on(totals: pd.DataFrame, *, now: datetime) -> date | None:
+    """The first day on which a usual rate can be told, if news comes in every day from `now` on; None without stories.
+
+    A day in the past if it can be told already.
+    """
+    if totals.empty:
+        return None
+    exposure = _exposure(totals)
+    today = pd.Timestamp(now).floor("D")
+    days = pd.date_range(exposure.index.min(), max(today, exposure.index.max()) + WARM_UP, freq="D", unit="us")
+    coming = pd.Series((days >= today).astype("float64"), index=days)
+    ready, _ = _history(exposure.reindex(days, fill_value=0).combine(coming, max))
+    return days[int(np.argmax(ready))].date()
+
+
+def daily_rates(totals: pd.DataFrame, carried: pd.DataFrame, poles: Poles = POLES) -> dict[str, Array]:
+    """The current rate of each narrative by day, from the first story to the last; NaN on days without stories."""
+    exposure = _exposure(totals)
+    counts = _pole_counts(carried, exposure.index, poles)
+    n = exposure.to_numpy("float64")
+    return {name: np.where(n > 0, _rate(counts[name].to_numpy("float64"), n), np.nan) for name in poles.all}
+
+
+def _exposure(totals: pd.DataFrame) -> "pd.Series[float]":
+    """Stories in scope on every UTC day from the first story to the last, by day."""
+    by_day = totals.groupby(floor(totals["hour"], "day"))["n_stories"].sum()
+    days = pd.date_range(by_day.index.min(), by_day.index.max(), freq="D", unit="us")
+    return by_day.reindex(days, fill_value=0).astype("float64")
+
+
+def _pole_counts(carried: pd.DataFrame, days: "pd.Index[Any]", poles: Poles) -> dict[str, "pd.Series[float]"]:
     """Building stories per narrative and day; a story in both poles gives each half of its unit."""
     building = carried[(carried["direction"] > 0) & carried["narrative"].isin(poles.all)]
     in_panic = set(building.loc[building["narrative"].isin(poles.panic), "story_id"])
@@ -165,21 +222,45 @@ def _discounted(values: NDArray[np.floating[Any]], half_life: float) -> Array:
     return summed
 
 
-def _ratio(counts: "pd.Series[float]", exposure: "pd.Series[float]", ready: NDArray[np.bool_]) -> Mass:
+def _rate(k: NDArray[np.floating[Any]], n: NDArray[np.floating[Any]]) -> Array:
+    """The share of stories that carry the narrative now: discounted sums, drawn a little towards the long run."""
+    long_run = (np.cumsum(k) + 0.5) / (np.cumsum(n) + 50.0)
+    rate: Array = (_discounted(k, HALF_LIFE_DAYS) + 0.5) / (_discounted(n, HALF_LIFE_DAYS) + 0.5 / long_run)
+    return rate
+
+
+def _ratio(
+    counts: "pd.Series[float]", exposure: "pd.Series[float]", own: NDArray[np.bool_], prior: PriorRate | None
+) -> Mass:
     """The narrative's current rate over its usual one, by day.
 
     With a, b the discounted stories carrying it and in scope, and λ0 the usual rate, the ratio is
     Gamma(a + c, b λ0 + c): c stories' worth of prior says "as usual". The shape is divided by the over-dispersion.
+    Where the record has no usual rate of its own, λ0 comes from `prior`, whose uncertainty widens the ratio.
     """
     k, n = counts.to_numpy("float64"), exposure.to_numpy("float64")
     a, b = _discounted(k, HALF_LIFE_DAYS), _discounted(n, HALF_LIFE_DAYS)
-    long_run = (np.cumsum(k) + 0.5) / (np.cumsum(n) + 50.0)
-    rate = (a + 0.5) / (b + 0.5 / long_run)
+    rate = _rate(k, n)
     daily = pd.Series(np.where(n > 0, rate, np.nan), index=exposure.index)
-    usual = daily.rolling(BASELINE_DAYS, min_periods=1).median().shift(BASELINE_ENDS_DAYS_AGO).where(ready).to_numpy()
-    mean = (a + PRIOR_STORIES) / (b * usual + PRIOR_STORIES)
+    trailing = daily.rolling(BASELINE_DAYS, min_periods=1).median().shift(BASELINE_ENDS_DAYS_AGO)
+    usual = trailing.where(own).to_numpy("float64")
     shape = a / _dispersion(k, n, rate) + PRIOR_STORIES
+    if prior is not None:
+        young, certainty = _from_prior(k, n, prior)
+        usual = np.where(own, usual, young)
+        shape = np.where(own, shape, 1 / (1 / shape + 1 / certainty))
+    mean = (a + PRIOR_STORIES) / (b * usual + PRIOR_STORIES)
     return Mass(mean, np.where(np.isnan(mean), np.nan, shape))
+
+
+def _from_prior(k: NDArray[np.floating[Any]], n: NDArray[np.floating[Any]], prior: PriorRate) -> tuple[Array, Array]:
+    """The usual rate by day, and the shape of its gamma: the prior rate, updated by what is two weeks old by then.
+
+    The prior is a gamma whose mean is the rate and whose relative variance is that of its spread between archives.
+    """
+    shape = 1 / np.expm1(prior.spread**2)
+    seen_k, seen_n = (np.concatenate([np.zeros(PRIOR_ENDS_DAYS_AGO), np.cumsum(x)])[: len(x)] for x in (k, n))
+    return (shape + seen_k) / (shape / prior.rate + seen_n), shape + seen_k
 
 
 def _dispersion(k: NDArray[np.floating[Any]], n: NDArray[np.floating[Any]], rate: Array) -> Array:

@@ -49,6 +49,9 @@ class SeriesParameters:
     tagger: Tagger = BASELINE_TAGGER
     outlet: Annotated[str | None, Query(description="Only this outlet's articles.")] = None
     weighting: Annotated[Weighting, Query(description="story: copies count once; article: each counts.")] = "story"
+    prior_rates: Annotated[
+        bool, Query(description="Let θ start from the usual rates of archives while the record has none of its own.")
+    ] = False
     format: Annotated[Format | None, Query(description="json, csv or parquet; or by the Accept header.")] = None
 
     def question(self) -> Question:
@@ -60,4 +63,5 @@ class SeriesParameters:
             tagger=self.tagger,
             outlet=self.outlet,
             weighting=self.weighting,
+            prior_rates=self.prior_rates,
         )

@@ -1,4 +1,4 @@
-"""What people edit in config/: feeds, narratives, assets and macro series, read and checked.
+"""What people edit in config/: feeds, narratives, assets, macro series and prior rates, read and checked.
 
 Each file is TOML. A file in STORYSHIFT_CONFIG_DIR replaces the one shipped here as a whole. A mistake is a
 ConfigError that names file, entry and field. Does not: touch the database (jobs seed it from here).
@@ -110,6 +110,22 @@ class MacroSeries(Definition):
     """Where live values come from: 'fred:DFII10'."""
 
 
+class PriorRate(Definition):
+    """The share of stories that usually carries a narrative, as told from archives."""
+
+    rate: float = Field(gt=0, lt=1)
+    spread: float = Field(gt=0)
+    """Standard deviation of its logarithm between archives."""
+
+
+class PriorRates(Definition):
+    """The usual rates that one tagger finds in archives, for a record too young to have its own."""
+
+    label: str
+    """What they were told from, as every answer that uses them says."""
+    rates: dict[str, PriorRate]
+
+
 Entry = TypeVar("Entry", bound=Definition)
 
 
@@ -175,6 +191,18 @@ def macro_series() -> dict[str, MacroSeries]:
     return _table("assets.toml", "macro", MacroSeries)
 
 
+@lru_cache
+def _prior_rates() -> dict[str, PriorRates]:
+    return _table("prior_rates.toml", "taggers", PriorRates)
+
+
+def prior_rates(tagger: str) -> PriorRates:
+    """Raises: UnknownName with the taggers there are rates for."""
+    if tagger not in _prior_rates():
+        raise UnknownName("set of prior rates for tagger", tagger, list(_prior_rates()))
+    return _prior_rates()[tagger]
+
+
 def narrative(key: str) -> Narrative:
     """Raises: UnknownName with the names there are."""
     if key not in narratives():
@@ -203,5 +231,5 @@ def priced_as(key: str) -> str:
 
 def forget() -> None:
     """Read settings and files anew on next use (tests; a changed STORYSHIFT_CONFIG_DIR)."""
-    for cached in (get_settings, feeds, narratives, assets, macro_series):
+    for cached in (get_settings, feeds, narratives, assets, macro_series, _prior_rates):
         cached.cache_clear()

@@ -1,13 +1,16 @@
-"""What runs on a clock, until told to stop: collecting and tagging news, and beside it loading prices."""
+"""What runs on a clock, until told to stop: collecting news, tagging it, loading prices - side by side.
+
+Each has a thread of its own, so that a server that hangs keeps neither the tagger nor the prices waiting.
+"""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from threading import Event, Thread
 
 from config import definitions
 from config.settings import get_settings
-from ingest.sources import Source, open_sources
+from ingest.sources import open_sources
 from jobs.collect import collect
 from jobs.prices import load_prices
 from jobs.tag import baseline_tagger, tag_untagged
@@ -16,47 +19,63 @@ from models.errors import StoryshiftError
 from services.sources import seed_feeds
 
 LOOK_EVERY_SECONDS = 30.0
+TAG_EVERY_SECONDS = 3.0
+Round = Callable[[], None]
 log = logging.getLogger("storyshift.worker")
 
 
 def work(database: Database, *, clock: Callable[[], datetime], stop: Event) -> None:
-    """Returns when `stop` is set. A round that fails is logged and tried again at the next.
-
-    Prices have a thread of their own, so that a slow exchange keeps no news waiting.
-    """
+    """Returns when `stop` is set. A round that fails is logged and tried again at the next."""
+    rounds: list[tuple[Round, float]] = [(_tagging(database, clock), TAG_EVERY_SECONDS)]
     if get_settings().load_prices:
-        sources = open_sources()
-        Thread(target=_again, args=(lambda: _price_round(database, sources, clock), stop), daemon=True).start()
-    tagger = baseline_tagger()
+        rounds.append((_loading(database, clock), LOOK_EVERY_SECONDS))
+    for one_round, seconds in rounds:
+        Thread(target=_again, args=(one_round, seconds, stop), daemon=True).start()
+    _again(_collecting(database, clock), LOOK_EVERY_SECONDS, stop)
 
-    def news_round() -> None:
+
+def _collecting(database: Database, clock: Callable[[], datetime]) -> Round:
+    def one_round() -> None:
         with database.write() as session:
             seed_feeds(session, definitions.feeds(), now=clock())
         report = collect(database, clock=clock)
-        read = tag_untagged(database, tagger, clock=clock)
-        if report.feeds or read:
+        if report.feeds:
             log.info(
-                "collected feeds=%d failed=%d new_articles=%d tagged=%d seconds=%.1f",
+                "collected feeds=%d failed=%d new_articles=%d seconds=%.1f",
                 report.feeds,
                 report.failed,
                 report.new_articles,
-                read,
                 report.seconds,
             )
 
-    _again(news_round, stop)
+    return one_round
 
 
-def _price_round(database: Database, sources: Mapping[str, Source], clock: Callable[[], datetime]) -> None:
-    report = load_prices(database, sources, clock=clock)
-    new, corrected = sum(one.new for one in report.series), sum(one.corrected for one in report.series)
-    if report.series:
-        log.info("loaded prices series=%d new=%d corrected=%d", len(report.series), new, corrected)
-    for said, series in report.failures.items():
-        log.warning("prices failed: %s series=%s", said, ",".join(series))
+def _tagging(database: Database, clock: Callable[[], datetime]) -> Round:
+    tagger = baseline_tagger()
+
+    def one_round() -> None:
+        if read := tag_untagged(database, tagger, clock=clock):
+            log.info("tagged texts=%d tagger=%s", read, tagger.name)
+
+    return one_round
 
 
-def _again(one_round: Callable[[], None], stop: Event) -> None:
+def _loading(database: Database, clock: Callable[[], datetime]) -> Round:
+    sources = open_sources()
+
+    def one_round() -> None:
+        report = load_prices(database, sources, clock=clock)
+        new, corrected = sum(one.new for one in report.series), sum(one.corrected for one in report.series)
+        if report.series:
+            log.info("loaded prices series=%d new=%d corrected=%d", len(report.series), new, corrected)
+        for said, series in report.failures.items():
+            log.warning("prices failed: %s series=%s", said, ",".join(series))
+
+    return one_round
+
+
+def _again(one_round: Round, seconds: float, stop: Event) -> None:
     while not stop.is_set():
         try:
             one_round()
@@ -64,4 +83,4 @@ def _again(one_round: Callable[[], None], stop: Event) -> None:
             log.error("round failed: %s", error)
         except Exception:  # the page must not go on over a worker that is dead
             log.exception("round failed unexpectedly")
-        stop.wait(LOOK_EVERY_SECONDS)
+        stop.wait(seconds)

@@ -47,6 +47,8 @@ class ShiftPoint:
     """P(θ > 0.5 | what was known by the end of the bucket)."""
     state: str
     """calm, panic, transition, devaluation; warming_up while the baseline is too short; unknown without stories."""
+    baseline: str | None
+    """Whose usual rates: own, or prior while the record is too young and prior rates were asked for."""
     n_stories: int
     thin: bool
     open: bool

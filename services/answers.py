@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal, get_args, get_type_hints
 
 from models.derived import columns
@@ -31,10 +31,10 @@ class Answer:
 
 
 def plain(value: Any) -> Any:
-    """An instant as 2020-03-09T00:00:00Z; everything else as it is."""
+    """An instant as 2020-03-09T00:00:00Z, a day as 2020-03-09; everything else as it is."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return value
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def write(answer: Answer, form: Format) -> bytes:

@@ -13,7 +13,7 @@ from sqlmodel import Session
 from analysis.buckets import GRACE, MAX_DAYS, Bucket, end_of, floor_one, starts
 from analysis.intensity import Weighting, intensity_points
 from analysis.join import bucket_returns
-from analysis.shift import POLES, WARM_UP_DAYS, shift_points
+from analysis.shift import POLES, WARM_UP_DAYS, ready_on, shift_points
 from config import definitions
 from config.definitions import BASELINE_TAGGER, CORE_NARRATIVES
 from models.derived import IntensityPoint, JoinedPoint, PricePoint, ShiftPoint
@@ -41,6 +41,8 @@ class Question:
     tagger: str = BASELINE_TAGGER
     outlet: str | None = None
     weighting: Weighting = "story"
+    prior_rates: bool = False
+    """Start θ from the usual rates of archives while the record has none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +88,22 @@ def shift(session: Session, question: Question, *, now: datetime) -> Answer:
 
 def _shift(session: Session, question: Question, scope: _Scope) -> Answer:
     frames = _frames(session, question, scope, list(POLES.all), history=True)
-    points = shift_points(frames.totals, frames.carried, starts=scope.starts, bucket=question.bucket, now=scope.as_of)
+    prior = definitions.prior_rates(question.tagger) if question.prior_rates else None
+    points = shift_points(
+        frames.totals,
+        frames.carried,
+        starts=scope.starts,
+        bucket=question.bucket,
+        now=scope.as_of,
+        prior=prior.rates if prior else None,
+    )
     meta = _meta(
         question,
         scope,
         interval=0.9,
         baseline_needs_days=WARM_UP_DAYS,
+        prior_rates=prior.label if prior else None,
+        ready_on=ready_on(frames.totals, now=scope.as_of),
         first_story_at=story_store.event_range(session, as_of=scope.as_of)[0],
     )
     return Answer(ShiftPoint, points, meta)

@@ -71,6 +71,12 @@ AsOf = Annotated[str | None, typer.Option(help="Answer as it was known then; a d
 Tagger = Annotated[str | None, typer.Option(help="Whose tags are counted, as name@revision.")]
 Outlet = Annotated[str | None, typer.Option(help="Only this outlet's articles.")]
 Weighting = Annotated[WeightingName, typer.Option(help="story: copies count once; article: each counts.")]
+PriorRates = Annotated[
+    bool,
+    typer.Option(
+        "--prior-rates", help="Let θ start from the usual rates of archives while the record has none of its own."
+    ),
+]
 Format = Annotated[SeriesFormat, typer.Option("--format", help="How the rows are written to stdout.")]
 Report = Annotated[TextFormat, typer.Option("--format", help="text on stderr, or one JSON document on stdout.")]
 Port = Annotated[int, typer.Option(help="Where the page is served.", min=1, max=65535)]
@@ -475,12 +481,13 @@ def shift(
     as_of: AsOf = None,
     tagger: Tagger = None,
     outlet: Outlet = None,
+    prior_rates: PriorRates = False,
     form: Format = SeriesFormat.csv,
 ) -> None:
     """θ between panic (0) and devaluation (1), with its interval and the state of the story."""
     from services.series import shift as answer
 
-    question = _question(start, end, bucket, as_of, tagger, outlet)
+    question = _question(start, end, bucket, as_of, tagger, outlet, prior_rates=prior_rates)
     with _database().read() as session:
         put(answer(session, question, now=_now()), form.value)
 
@@ -494,12 +501,13 @@ def joined(
     as_of: AsOf = None,
     tagger: Tagger = None,
     outlet: Outlet = None,
+    prior_rates: PriorRates = False,
     form: Format = SeriesFormat.csv,
 ) -> None:
     """θ and the core intensities beside what an asset did in each bucket and next."""
     from services.series import joined as answer
 
-    question = _question(start, end, bucket, as_of, tagger, outlet)
+    question = _question(start, end, bucket, as_of, tagger, outlet, prior_rates=prior_rates)
     with _database().read() as session:
         found = answer(session, asset, question, now=_now())
     if not found.meta["n_bars"]:
@@ -515,6 +523,8 @@ def _question(
     tagger: str | None,
     outlet: str | None,
     weighting: WeightingName = WeightingName.story,
+    *,
+    prior_rates: bool = False,
 ) -> "Question":
     from config.definitions import BASELINE_TAGGER
     from services.instants import parse_as_of, parse_bound
@@ -528,6 +538,7 @@ def _question(
         tagger=tagger or BASELINE_TAGGER,
         outlet=outlet,
         weighting=weighting.value,
+        prior_rates=prior_rates,
     )
 
 

@@ -9,16 +9,25 @@ from hypothesis import strategies as st
 from synthetic import FIRST, USUAL, frames, news, until
 
 from analysis.buckets import starts
-from analysis.shift import WARM_UP_DAYS, daily_shift, shift_points
+from analysis.shift import WARM_UP_DAYS, daily_shift, ready_on, shift_points
+from config.definitions import PriorRate
 from models.derived import ShiftPoint
 from models.errors import BadRange
 
 CHANGE = 300
 
 
-def run(totals: pd.DataFrame, carried: pd.DataFrame, *, days: int = 420, bucket: str = "day") -> list[ShiftPoint]:
+def run(
+    totals: pd.DataFrame,
+    carried: pd.DataFrame,
+    *,
+    days: int = 420,
+    bucket: str = "day",
+    prior: dict[str, PriorRate] | None = None,
+) -> list[ShiftPoint]:
     buckets = starts(FIRST, FIRST + timedelta(days=days), bucket)
-    return shift_points(totals, carried, starts=buckets, bucket=bucket, now=FIRST + timedelta(days=days, hours=2))
+    now = FIRST + timedelta(days=days, hours=2)
+    return shift_points(totals, carried, starts=buckets, bucket=bucket, now=now, prior=prior)
 
 
 def raised(*names: str, times: float = 4.0):
@@ -145,9 +154,69 @@ def test_hours_are_refused_because_a_day_is_the_shortest_time() -> None:
         run(*news(3, seed=1), days=3, bucket="hour")
 
 
+@pytest.mark.parametrize(("days", "holes"), [(1, False), (50, False), (50, True), (200, False), (200, True)])
+def test_the_day_on_which_theta_will_speak_is_the_day_it_speaks(days: int, holes: bool) -> None:
+    totals, carried = news(400, seed=9)
+    today = FIRST + timedelta(days=days)
+    if holes:  # news on every third day so far
+        third = (totals["hour"] - pd.Timestamp(FIRST)).dt.days % 3 == 0
+        totals = totals[third | (totals["hour"] >= pd.Timestamp(today))]
+    told = ready_on(until(totals, days), now=today)
+    speaks = next(point for point in run(totals, carried, days=400) if point.baseline == "own")
+    assert told == speaks.bucket_start.date()
+
+
+def test_without_a_story_nobody_knows_when_theta_will_speak() -> None:
+    assert ready_on(frames([], [])[0], now=FIRST) is None
+
+
+PRIOR = {name: PriorRate(rate=rate, spread=0.5) for name, rate in USUAL.items()}
+
+
+def test_prior_rates_speak_from_the_first_day_and_give_way_to_the_record_s_own() -> None:
+    totals, carried = news(200, seed=9)
+    alone, started = run(totals, carried, days=200), run(totals, carried, days=200, prior=PRIOR)
+    young, grown = slice(WARM_UP_DAYS - 1), slice(WARM_UP_DAYS - 1, None)
+    assert {point.baseline for point in started[young]} == {"prior"}
+    assert {point.baseline for point in started[grown]} == {"own"}
+    assert {point.baseline for point in alone[young]} == {None}
+    assert all(point.index is not None for point in started)
+    assert [point.progress for point in started] == [point.progress for point in alone]
+    assert [(p.index, p.low, p.high) for p in started[grown]] == [(p.index, p.low, p.high) for p in alone[grown]]
+
+
+def test_a_young_record_with_prior_rates_is_calm_in_usual_news_also_where_its_feeds_differ_from_the_archives() -> None:
+    wrong = {name: PriorRate(rate=rate, spread=0.5) for name, rate in zip(USUAL, (0.02, 0.03, 0.03, 0.03), strict=True)}
+    for seed in range(4):
+        found = run(*news(100, seed=seed), days=100, prior=wrong)
+        assert np.mean([point.state == "calm" for point in found]) > 0.9
+        assert np.mean([point.low <= 0.5 <= point.high for point in found]) > 0.9
+
+
+def test_a_young_record_with_prior_rates_sees_a_planted_panic() -> None:
+    found = run(
+        *news(60, seed=3, rate=lambda n, d: USUAL[n] * (8 if d >= 30 and n == "safe_haven" else 1)),
+        days=60,
+        prior=PRIOR,
+    )
+    first = next(day for day, point in enumerate(found) if point.state == "panic")
+    assert 30 <= first <= 36
+    assert found[40].index < 0.3
+
+
+def test_the_less_archives_agree_the_wider_the_interval() -> None:
+    totals, carried = news(20, seed=3)
+    widths = []
+    for spread in (0.2, 0.6, 1.4):
+        prior = {name: PriorRate(rate=rate, spread=spread) for name, rate in USUAL.items()}
+        point = run(totals, carried, days=20, prior=prior)[10]
+        widths.append(point.high - point.low)
+    assert widths == sorted(widths)
+
+
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 1_000), st.integers(121, 179))
-def test_changing_the_future_does_not_change_the_past(seed: int, day: int) -> None:
+@given(st.integers(0, 1_000), st.integers(1, 179), st.sampled_from([None, PRIOR]))
+def test_changing_the_future_does_not_change_the_past(seed: int, day: int, prior: dict[str, PriorRate] | None) -> None:
     totals, carried = news(180, seed=seed, a_day=15)
     later = news(180, seed=seed + 1, a_day=60, rate=lambda name, day: 0.4)
     at = pd.Timestamp(FIRST + timedelta(days=day))
@@ -155,7 +224,7 @@ def test_changing_the_future_does_not_change_the_past(seed: int, day: int) -> No
         pd.concat([until(own, day), other[other["hour"] >= at]])
         for own, other in zip((totals, carried), later, strict=True)
     ]
-    before = [(p.index, p.low, p.high, p.state) for p in run(totals, carried, days=180)[:day]]
-    assert before == [(p.index, p.low, p.high, p.state) for p in run(*changed, days=180)[:day]]
-    cut = run(until(totals, day), until(carried, day), days=180)[:day]
+    before = [(p.index, p.low, p.high, p.state) for p in run(totals, carried, days=180, prior=prior)[:day]]
+    assert before == [(p.index, p.low, p.high, p.state) for p in run(*changed, days=180, prior=prior)[:day]]
+    cut = run(until(totals, day), until(carried, day), days=180, prior=prior)[:day]
     assert before == [(p.index, p.low, p.high, p.state) for p in cut]

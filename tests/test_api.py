@@ -48,6 +48,17 @@ def with_query(path: str, query: str) -> str:
     return f"{path}{'&' if '?' in path else '?'}{query}"
 
 
+def test_prior_rates_are_labelled_and_only_on_when_asked_for(database: Database, now: datetime) -> None:
+    fill(database, now, days=30)
+    with client_of(database, now) as client:
+        young, started = (client.get(f"/v1/shift{query}").json() for query in ("", "?prior_rates=true"))
+        assert {row["state"] for row in young["data"]} <= {"warming_up", "unknown"}
+        assert young["meta"]["prior_rates"] is None
+        assert {row["baseline"] for row in started["data"] if row["n_stories"]} == {"prior"}
+        assert "archives" in started["meta"]["prior_rates"]
+        assert all(row["index"] is not None for row in started["data"] if row["n_stories"])
+
+
 def test_prices_by_the_hour_are_kept_apart_from_the_days(database: Database, client: TestClient, now: datetime) -> None:
     hours = [FoundBar("BTC", now - timedelta(hours=h), 7.0) for h in range(3)]
     with database.write() as session:

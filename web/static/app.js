@@ -7,10 +7,13 @@ const DAY = 86400000;
 const element = (id) => document.getElementById(id);
 const chart = element("chart");
 const form = element("controls");
-const view = { start: "", end: "", bucket: "", at: "", narrative: "" };
+const view = { start: "", end: "", bucket: "", at: "", narrative: "", prior: "" };
+const LOOK_AGAIN = 15000;
 let narratives = [];
 const shown = {};
 let shifts = [];
+let known = {};
+let young = false;
 let asked = 0;
 let listed = 0;
 
@@ -77,14 +80,15 @@ async function show() {
   const series = { ...range, bucket: view.bucket };
   try {
     const [shift, intensity, ...prices] = await Promise.all([
-      ask("shift", series), ask("intensity", series), ...Object.keys(ASSETS).map((asset) => ask(`prices/${asset}`, range)),
+      ask("shift", { ...series, prior_rates: view.prior && "true" }), ask("intensity", series), ...Object.keys(ASSETS).map((asset) => ask(`prices/${asset}`, range)),
     ]);
     if (turn !== asked) return;
     shifts = shift.data;
+    young = !shift.meta.ready_on || Date.parse(shift.meta.ready_on) > Date.parse(shift.meta.as_of);
     tellMessage("");
     tellVerdict(shift);
     draw(shifts, intensity.data, prices);
-    if (view.at) choose(view.at, false);
+    choose(view.at || shifts.findLast((point) => point.n_stories)?.bucket_start, false);
   } catch (error) {
     if (turn === asked) tellMessage(error.message);
   } finally {
@@ -119,9 +123,14 @@ function draw(points, intensities, prices) {
     xaxis: { ...axis, anchor: "y3", range: [view.start, view.end], showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "dot", spikecolor: colour("soft"), hoverformat: "%a %d %b %Y" },
     yaxis: { ...axis, domain: [0.66, 1], type: "log", title: title("price, start = 100"), tickvals: PRICE_TICKS, tickformat: ",d" },
     yaxis2: { ...axis, domain: [0.35, 0.62], range: [0, 1], tickvals: [0, 0.5, 1], title: title("θ") },
-    yaxis3: { ...axis, domain: [0, 0.31], rangemode: "tozero", tickformat: ".0%", title: title("share of stories") },
+    yaxis3: { ...axis, domain: [0, 0.31], tickformat: ".0%", title: title("share of stories"), ...shareRange(points) },
     shapes: [...stateShapes(points), half()],
-    annotations: narrow ? [] : [note("devaluation ↑", 0.97), note("panic ↓", 0.03)],
+    annotations: [
+      ...(narrow ? [] : [note("devaluation ↑", 0.97), note("panic ↓", 0.03)]),
+      ...(prices.some((answer) => answer.data.length) ? [] : [absent("no prices in this range yet", 0.83)]),
+      ...(points.some((point) => point.index != null) ? [] : [absent("no θ in this range", 0.55)]),
+      ...(points.some((point) => point.n_stories) ? [] : [absent("no stories in this range yet", 0.15)]),
+    ],
   };
   for (const trace of traces) if (trace.name in shown) trace.visible = shown[trace.name];
   Plotly.react(chart, traces, layout, { displayModeBar: false, responsive: true });
@@ -157,6 +166,12 @@ function drawLegend(traces) {
 function note(text, y) {
   return { text, xref: "paper", x: 1, xanchor: "right", yref: "y2", y, showarrow: false, font: { size: 11, color: colour("soft") } };
 }
+
+function absent(text, y) {
+  return { text, xref: "paper", x: 0.5, yref: "paper", y, showarrow: false, font: { size: 13, color: colour("soft") } };
+}
+
+const shareRange = (points) => (points.some((point) => point.n_stories) ? { rangemode: "tozero" } : { range: [0, 0.1] });
 
 function half() {
   return { type: "line", xref: "paper", x0: 0, x1: 1, yref: "y2", y0: 0.5, y1: 0.5, line: { color: colour("soft"), width: 1, dash: "dot" } };
@@ -255,26 +270,52 @@ function stateShapes(points) {
 function tellVerdict(shift) {
   const told = shift.data.filter((point) => point.index != null).at(-1);
   const verdict = element("verdict");
-  const stories = shift.data.reduce((sum, point) => sum + point.n_stories, 0);
+  element("prior").hidden = Boolean(told) && !shift.meta.prior_rates;
+  element("prior").setAttribute("aria-pressed", String(Boolean(view.prior)));
   if (!told) {
-    const progress = Math.max(0, ...shift.data.map((point) => point.progress));
-    verdict.textContent = stories ? `Warming up: ${Math.round(progress * 100)} % of the history that a baseline needs is there.`
-      : "There are no tagged articles in this range yet.";
-    element("caveat").textContent = stories
-      ? `θ is told once ${shift.meta.baseline_needs_days} days of news are known; until then no rate can be called unusual.`
-      : "Bring news in with `storyshift import news FILE` and `storyshift tag`, or keep `storyshift run` going: it collects feeds.";
+    tellWarmingUp(shift);
     return;
   }
-  const state = document.createElement("b");
-  state.className = told.state;
-  state.textContent = told.state;
-  verdict.replaceChildren(`In ${spoken(told.bucket_start)} the story was `, state, leaning(told));
-  if (view.bucket === "day") verdict.firstChild.textContent = `On ${spoken(told.bucket_start)} the story was `;
+  const when = view.bucket === "day" ? `On ${spoken(told.bucket_start)}` : `In ${spoken(told.bucket_start)}`;
+  if (told.thin && told.state === "calm") verdict.textContent = `${when} there were too few stories (${told.n_stories}) to tell calm from panic.`;
+  else {
+    const state = document.createElement("b");
+    state.className = told.state;
+    state.textContent = told.state;
+    verdict.replaceChildren(`${when} the story was `, state, leaning(told));
+  }
   element("caveat").textContent =
     `θ ${told.index.toFixed(2)} (90 % interval ${told.low.toFixed(2)} to ${told.high.toFixed(2)}), ` +
     `without liquidity ${told.index_without_liquidity.toFixed(2)}. Haven stories at ${told.panic.toFixed(1)} × their usual rate, ` +
     `devaluation stories at ${told.devaluation.toFixed(1)} ×. ${told.n_stories} stories${told.thin ? ", which is thin" : ""}; ` +
-    `tags by ${shift.meta.tagger}.`;
+    `tags by ${shift.meta.tagger}.` + (told.baseline === "prior" ? ` Usual rates: ${shift.meta.prior_rates}, until the record has its own${readyWhen(shift)}.` : "");
+}
+
+const readyWhen = (shift) => (shift.meta.ready_on ? ` (about ${longDay(shift.meta.ready_on)})` : "");
+const longDay = (day) => new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", dateStyle: "long" }).format(new Date(day));
+
+// The first days: what is being collected, how far the baseline is, and when θ will have something to say.
+function tellWarmingUp(shift) {
+  const stories = shift.data.reduce((sum, point) => sum + point.n_stories, 0);
+  const progress = Math.max(0, ...shift.data.map((point) => point.progress));
+  const ready = shift.meta.ready_on;
+  element("prior").hidden = !stories;
+  if (!ready) {
+    element("verdict").textContent = known.articles ? "Reading the first articles …" : "No article is known yet.";
+    element("caveat").textContent = "While “storyshift run” goes on, feeds are collected and tagged, and this page fills by itself. " +
+      "An archive starts at once: “storyshift import news FILE”, then “storyshift tag”.";
+  } else if (!stories) {
+    element("verdict").textContent = "There are no tagged articles in this range.";
+    element("caveat").textContent = "";
+  } else if (Date.parse(ready) > Date.parse(shift.meta.as_of)) {
+    element("verdict").textContent = `Warming up: θ will speak from about ${longDay(ready)}.`;
+    element("caveat").textContent =
+      `It compares each narrative with its usual rate, which takes ${shift.meta.baseline_needs_days} days of news; ` +
+      `${Math.round(progress * 100)} % are there. Shares of stories and the articles behind them are shown already.`;
+  } else {
+    element("verdict").textContent = "Warming up: in this range the record was too young for θ.";
+    element("caveat").textContent = `It speaks from ${longDay(ready)} on.`;
+  }
 }
 
 function leaning(point) {
@@ -423,8 +464,22 @@ function highlighted(article, field, limit = Infinity) {
 
 // -- sources -----------------------------------------------------------------------------------------------------------
 
+// What is going on in the first minutes, from the feeds and the record.
+function tellCollecting(feeds, record) {
+  const visited = feeds.filter((feed) => feed.last_fetched_at);
+  const next = Math.min(...feeds.map((feed) => Date.parse(feed.next_fetch_at)));
+  const minutes = Math.max(0, Math.round((next - Date.now()) / 60000));
+  element("collecting").hidden = !feeds.length;
+  element("collecting").textContent = [
+    visited.length < feeds.length ? `Collecting: ${visited.length} of ${feeds.length} feeds visited` : `${feeds.length} feeds collected`,
+    `${record.articles.toLocaleString("en")} articles so far${record.untagged ? `, ${record.untagged.toLocaleString("en")} still to be tagged` : ""}`,
+    visited.length < feeds.length ? "" : minutes ? `next look in ${minutes} min` : "next look now",
+  ].filter(Boolean).join("; ") + ".";
+}
+
 async function tellSources() {
   const [feeds, prices] = await Promise.all([ask("feeds"), ask("prices")]).then((answers) => answers.map((answer) => answer.data));
+  tellCollecting(feeds, await ask("health/ready"));
   const failing = feeds.filter((feed) => feed.last_error);
   const waiting = feeds.filter((feed) => !feed.last_fetched_at).length;
   const silent = prices.filter((series) => series.last_error);
@@ -491,16 +546,43 @@ for (const button of document.querySelectorAll("[data-start]")) {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
 addEventListener("hashchange", () => { readAddress(); show(); });
 
+element("prior").addEventListener("click", () => {
+  view.prior = view.prior ? "" : "on";
+  show();
+});
+
+// Without a range in the address: the last year by week; of a young record the last three months by day.
+async function chooseRange() {
+  const { meta } = await ask("shift", { bucket: "week" });
+  young = !meta.ready_on || Date.parse(meta.ready_on) > Date.parse(meta.as_of);
+  const end = view.end || (young ? isoDay(Date.parse(meta.as_of) + DAY) : meta.end.slice(0, 10));
+  const start = view.start || (young ? isoDay(Date.parse(end) - 31 * DAY) : meta.start.slice(0, 10));
+  Object.assign(view, { start, end, bucket: view.bucket || (young ? "day" : "week") });
+}
+
+// While the record is young the page fills by itself.
+async function lookAgain() {
+  if (!young) return;
+  try {
+    const record = await ask("health/ready");
+    if (record.articles !== known.articles || record.untagged !== known.untagged) {
+      known = record;
+      await Promise.all([show(), tellSources()]);
+    }
+  } catch {
+    // the next look tells
+  }
+}
+
 async function begin() {
   readAddress();
   try {
     narratives = (await ask("narratives")).data;
-    if (!view.start || !view.end) {
-      const latest = (await ask("shift", { bucket: "week" })).meta;
-      Object.assign(view, { start: view.start || latest.start.slice(0, 10), end: view.end || latest.end.slice(0, 10), bucket: view.bucket || "week" });
-    }
+    known = await ask("health/ready");
+    if (!view.start || !view.end) await chooseRange();
     if (!view.bucket) view.bucket = suitedBucket((Date.parse(view.end) - Date.parse(view.start)) / DAY);
     await Promise.all([show(), tellSources()]);
+    setInterval(lookAgain, LOOK_AGAIN);
   } catch (error) {
     element("verdict").textContent = "Nothing can be shown.";
     tellMessage(error.message);

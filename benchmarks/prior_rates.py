@@ -1,0 +1,42 @@
+"""The usual rates of config/prior_rates.toml, from archives already imported and tagged into one database each.
+
+python benchmarks/prior_rates.py sqlite:///reuters.db sqlite:///guardian.db …
+"""
+
+import sys
+from datetime import UTC, datetime
+
+import numpy as np
+
+from analysis.shift import POLES, daily_rates
+from config.definitions import BASELINE_TAGGER
+from models.database import Database
+from models.store.stories import story_frames
+
+
+def main(addresses: list[str]) -> None:
+    now = datetime.now(UTC)
+    shares: dict[str, list[float]] = {narrative: [] for narrative in POLES.all}
+    stories = 0
+    for address in addresses:
+        with Database.open(address).read() as session:
+            frames = story_frames(
+                session,
+                start=None,
+                end=now,
+                as_of=now,
+                tagger=BASELINE_TAGGER,
+                narratives=list(POLES.all),
+                outlet=None,
+            )
+        stories += int(frames.totals["n_stories"].sum())
+        for narrative, rates in daily_rates(frames.totals, frames.carried).items():
+            shares[narrative].append(float(np.nanmedian(rates)))
+    print(f"# {len(addresses)} archives, {stories:,} stories")
+    for narrative, found in shares.items():
+        logs = np.log(found)
+        print(f"{narrative} = {{ rate = {np.exp(logs.mean()):.5f}, spread = {logs.std(ddof=1):.2f} }}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -42,11 +42,13 @@ def serving(database: Database, now: datetime) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(create_app(database, clock=lambda: now), log_level="error", ws="none"))
     thread = Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-    listener.close()
-    database.close()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+        database.close()
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def view(number: int = PANIC_FROM + 2) -> str:
     return f"/#start={day(120)}&end={day(200)}&bucket=day&at={day(number)}T00:00:00Z"
 
 
-def test_the_page_says_what_the_story_is_and_with_how_much_doubt(page: Page, served: str) -> None:
+def test_the_page_says_what_the_story_is_and_with_how_much_doubt(served: str, page: Page) -> None:
     page.goto(served)
     expect(page.locator("#verdict")).to_contain_text("the story was panic, leaning clearly to panic")
     expect(page.locator("#caveat")).to_contain_text("90 % interval")
@@ -92,7 +94,7 @@ def test_the_page_says_what_the_story_is_and_with_how_much_doubt(page: Page, ser
     expect(page.locator("#legend button")).to_have_count(1 + 2 + 9)  # bitcoin, θ twice, nine narratives
 
 
-def test_a_click_on_a_day_lists_its_articles_with_the_evidence_marked(page: Page, served: str) -> None:
+def test_a_click_on_a_day_lists_its_articles_with_the_evidence_marked(served: str, page: Page) -> None:
     page.goto(served + view())
     expect(page.locator("#articles-title")).to_contain_text("11 June 2020")
     expect(page.locator("#list li")).to_have_count(11)
@@ -108,7 +110,7 @@ def test_a_click_on_a_day_lists_its_articles_with_the_evidence_marked(page: Page
 
 
 def test_a_failing_feed_is_shown_with_what_its_server_said(
-    page: Page, served: str, sqlite_url: str, now: datetime
+    served: str, page: Page, sqlite_url: str, now: datetime
 ) -> None:
     database = Database(sqlite_url)
     with database.write() as session:
@@ -124,13 +126,13 @@ def test_a_failing_feed_is_shown_with_what_its_server_said(
     expect(page.locator("#sources li")).to_contain_text("Bad The server answered 404 Not Found.")
 
 
-def test_text_from_feeds_is_shown_as_text(page: Page, served: str) -> None:
+def test_text_from_feeds_is_shown_as_text(served: str, page: Page) -> None:
     page.goto(served + view())
     expect(page.locator("#list h3").first).to_have_text(EVIL)
     assert page.locator("#list img, #list script").count() == 0
 
 
-def test_the_keyboard_moves_through_the_days(page: Page, served: str) -> None:
+def test_the_keyboard_moves_through_the_days(served: str, page: Page) -> None:
     page.goto(served + view())
     expect(page.locator("#list li")).to_have_count(11)
     page.locator("#chart").focus()
@@ -144,7 +146,7 @@ def test_the_keyboard_moves_through_the_days(page: Page, served: str) -> None:
     assert page.evaluate("document.activeElement.id") == "articles"
 
 
-def test_lines_can_be_shown_and_hidden_and_the_choice_is_kept(page: Page, served: str) -> None:
+def test_lines_can_be_shown_and_hidden_and_the_choice_is_kept(served: str, page: Page) -> None:
     page.goto(served + view())
     trade = page.get_by_role("button", name="Trade conflict").first
     expect(trade).to_have_attribute("aria-pressed", "false")
@@ -158,12 +160,29 @@ def test_an_empty_record_says_what_to_do(page: Page, sqlite_url: str, now: datet
     database = Database(sqlite_url)
     with serving(database, now) as address:
         page.goto(address)
-        expect(page.locator("#verdict")).to_contain_text("no tagged articles")
+        expect(page.locator("#verdict")).to_have_text("No article is known yet.")
         expect(page.locator("#caveat")).to_contain_text("storyshift import news")
+        page.wait_for_load_state("networkidle")
+
+
+def test_a_young_record_says_when_theta_will_speak_and_can_start_from_prior_rates(
+    page: Page, sqlite_url: str, now: datetime
+) -> None:
+    database = Database(sqlite_url)
+    fill(database, now, days=30)
+    with serving(database, FIRST + timedelta(days=30)) as address:
+        page.goto(address)
+        expect(page.locator("#verdict")).to_have_text("Warming up: θ will speak from about 29 April 2020.")
+        expect(page.locator("#articles-title")).to_contain_text("30 January 2020")  # the latest day is open already
+        page.locator("#prior").click()
+        expect(page.locator("#verdict")).to_contain_text("the story was")
+        expect(page.locator("#caveat")).to_contain_text("five archives")
+        assert "prior=on" in page.url
+        page.wait_for_load_state("networkidle")
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1440])
-def test_nothing_is_wider_than_the_screen(page: Page, served: str, width: int) -> None:
+def test_nothing_is_wider_than_the_screen(served: str, page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(served + view())
     expect(page.locator("#list li")).to_have_count(11)

@@ -478,8 +478,8 @@ function tellCollecting(feeds, record) {
 }
 
 async function tellSources() {
-  const [feeds, prices] = await Promise.all([ask("feeds"), ask("prices")]).then((answers) => answers.map((answer) => answer.data));
-  tellCollecting(feeds, await ask("health/ready"));
+  const [{ data: feeds }, { data: prices }] = await Promise.all([ask("feeds"), ask("prices")]);
+  tellCollecting(feeds, known);
   const failing = feeds.filter((feed) => feed.last_error);
   const waiting = feeds.filter((feed) => !feed.last_fetched_at).length;
   const silent = prices.filter((series) => series.last_error);

@@ -9,6 +9,7 @@ Every step is a filter over the past: changing a later day changes no earlier va
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,8 @@ from models.errors import BadRange
 Array = NDArray[np.float64]
 Prior = Mapping[str, PriorRate]
 """By narrative."""
-HALF_LIFE_DAYS = 5.0
-"""How fast the current rate forgets."""
+HALF_LIFE_DAYS, HALF_LIFE_STORIES, LONGEST_HALF_LIFE_DAYS = 5.0, 20.0, 45.0
+"""How fast the current rate forgets: half in five days; where few stories come in, every 20 stories, or in 45 days."""
 DISPERSION_HALF_LIFE_DAYS = 60.0
 BASELINE_DAYS, BASELINE_ENDS_DAYS_AGO = 365, 30
 PRIOR_ENDS_DAYS_AGO = 14
@@ -214,18 +215,24 @@ def _history(exposure: "pd.Series[float]") -> tuple[NDArray[np.bool_], Array]:
     return ready, np.where(ready, 1.0, np.clip(np.minimum(progress, span / WARM_UP_DAYS), 0, 0.99)).round(2)
 
 
-def _discounted(values: NDArray[np.floating[Any]], half_life: float) -> Array:
-    """The sum of all values up to each day, each halved every `half_life` days."""
-    discount = 0.5 ** (1 / half_life)
-    weights = (1 - discount ** np.arange(1, len(values) + 1)) / (1 - discount)
-    summed: Array = pd.Series(values).ewm(halflife=half_life).mean().to_numpy("float64") * weights
-    return summed
+def _discount(n: NDArray[np.floating[Any]]) -> Array:
+    """What is left of yesterday's sums on each day, by the number of its stories."""
+    halvings = np.clip(n / HALF_LIFE_STORIES, 1 / LONGEST_HALF_LIFE_DAYS, 1 / HALF_LIFE_DAYS)
+    discount: Array = 0.5**halvings
+    return discount
+
+
+def _discounted(values: NDArray[np.floating[Any]], discount: Array) -> Array:
+    """The sum of all values up to each day, multiplied by each day's discount as it passes."""
+    sums = accumulate(zip(values, discount, strict=True), lambda total, day: total * day[1] + day[0], initial=0.0)
+    return np.fromiter(sums, dtype="float64", count=len(values) + 1)[1:]
 
 
 def _rate(k: NDArray[np.floating[Any]], n: NDArray[np.floating[Any]]) -> Array:
     """The share of stories that carry the narrative now: discounted sums, drawn a little towards the long run."""
     long_run = (np.cumsum(k) + 0.5) / (np.cumsum(n) + 50.0)
-    rate: Array = (_discounted(k, HALF_LIFE_DAYS) + 0.5) / (_discounted(n, HALF_LIFE_DAYS) + 0.5 / long_run)
+    discount = _discount(n)
+    rate: Array = (_discounted(k, discount) + 0.5) / (_discounted(n, discount) + 0.5 / long_run)
     return rate
 
 
@@ -239,7 +246,8 @@ def _ratio(
     Where the record has no usual rate of its own, λ0 comes from `prior`, whose uncertainty widens the ratio.
     """
     k, n = counts.to_numpy("float64"), exposure.to_numpy("float64")
-    a, b = _discounted(k, HALF_LIFE_DAYS), _discounted(n, HALF_LIFE_DAYS)
+    discount = _discount(n)
+    a, b = _discounted(k, discount), _discounted(n, discount)
     rate = _rate(k, n)
     daily = pd.Series(np.where(n > 0, rate, np.nan), index=exposure.index)
     trailing = daily.rolling(BASELINE_DAYS, min_periods=1).median().shift(BASELINE_ENDS_DAYS_AGO)
@@ -267,8 +275,8 @@ def _dispersion(k: NDArray[np.floating[Any]], n: NDArray[np.floating[Any]], rate
     """Trailing variance over mean of daily counts around yesterday's forecast; at least 1, as for Poisson counts."""
     forecast = np.concatenate([[np.nan], rate[:-1]]) * n
     residual = np.nan_to_num((k - forecast) ** 2)
-    surprise = _discounted(residual, DISPERSION_HALF_LIFE_DAYS)
-    expected = _discounted(np.nan_to_num(forecast), DISPERSION_HALF_LIFE_DAYS)
+    discount = np.full(len(n), 0.5 ** (1 / DISPERSION_HALF_LIFE_DAYS))
+    surprise, expected = _discounted(residual, discount), _discounted(np.nan_to_num(forecast), discount)
     return np.maximum(1.0, (surprise + 1.0) / (expected + 1.0))
 
 

@@ -1,6 +1,7 @@
 """Settings: the only reader of the environment. Each stands in the README."""
 
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -22,8 +23,22 @@ class Settings(BaseSettings):
     """Host names, comma-separated, under which the page may be opened besides localhost."""
     collect_minutes: int = Field(default=15, ge=1)
     """Minutes between two looks at a feed that answers."""
+    allowed_networks: str = ""
+    """Private networks that feeds may lie in, comma-separated: 10.1.0.0/16, fd00::/8."""
+    allow_private_addresses: bool = False
+    """true: feeds may lie anywhere, loopback included (for tests, or a machine of your own)."""
     load_prices: bool = True
     """false: `run` and `worker` ask no exchange, Yahoo or FRED for prices and macro series."""
+
+    def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The allowed networks. Raises: ConfigError."""
+        try:
+            return tuple(ip_network(name.strip()) for name in self.allowed_networks.split(",") if name.strip())
+        except ValueError as error:
+            raise ConfigError(
+                f"STORYSHIFT_ALLOWED_NETWORKS={self.allowed_networks!r} cannot be used: {error}. "
+                "It must look like 10.1.0.0/16,fd00::/8."
+            ) from None
 
 
 @lru_cache

@@ -27,14 +27,14 @@ def read_article(row: Row, *, now: datetime) -> FoundArticle:
     event_at, note = published(claim, seen_at=seen, date_only=date_only) if seen is not None else (claim, None)
     outlet = shortened(one_line(_text(row, "outlet")), OUTLET_CHARACTERS) or UNKNOWN_OUTLET
     url = _text(row, "url").strip()
-    url = url if canonical_url(url) is not None else ""
+    canonical = canonical_url(url)
     return FoundArticle(
-        identity=identity(url=url, guid=None, outlet=outlet, title=title, day=event_at.date()),
+        identity=identity(canonical=canonical, guid=None, outlet=outlet, title=title, day=event_at.date()),
         outlet=outlet,
         title=title,
         summary=plain_text(_text(row, "summary")),
         body=plain_text(_text(row, "body")),
-        url=url or None,
+        url=url if canonical is not None else None,
         language=one_line(_text(row, "language"))[:16] or "en",
         origin="archive",
         event_at=event_at,

@@ -33,9 +33,8 @@ def canonical_url(url: str) -> str | None:
     return urlunsplit(("https", host + port, parts.path.rstrip("/ ") or "/", query, ""))
 
 
-def identity(*, url: str | None, guid: str | None, outlet: str, title: str, day: date | None) -> str:
+def identity(*, canonical: str | None, guid: str | None, outlet: str, title: str, day: date | None) -> str:
     """A key of at most 40 characters. `day` is the one that the source names, never the one we first saw it."""
-    canonical = canonical_url(url) if url else None
     if canonical is not None:
         return "u:" + _digest(canonical)
     if guid:

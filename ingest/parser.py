@@ -11,7 +11,7 @@ import re
 from calendar import timegm
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from time import struct_time
 from typing import Any
@@ -21,6 +21,7 @@ import feedparser
 
 from ingest.dates import has_no_time, parse_instant, published
 from ingest.identity import canonical_url, identity
+from ingest.pace import feed_floor
 from ingest.text import TITLE_CHARACTERS, one_line, plain_text, shortened, storable
 from models.articles import FoundArticle
 from models.errors import FeedError
@@ -29,6 +30,8 @@ MADE_TITLE_CHARACTERS = 300
 """A title made of the text's beginning, where an entry has none, is cut here."""
 LONGEST_TAG = 65_536
 """Bytes; a feed with a longer tag is no feed, and would keep the parser busy for hours."""
+LONG_STRETCH = re.compile(rb"(?:\A|>)[^>]{%d}" % LONGEST_TAG)
+"""What a feed with such a tag has; texts may be as long, and are told apart then."""
 NO_CHARACTER = re.compile(
     rb"&#(?:[xX]0*[dD][89a-fA-F][0-9a-fA-F]{2}|0*5(?:529[6-9]|5[3-9]\d\d|6\d{3}|7[0-2]\d\d|73[0-3]\d|734[0-3]));"
 )
@@ -59,6 +62,8 @@ class ParsedFeed:
     articles: list[FoundArticle] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     """Why entries were refused, one reason each."""
+    floor: timedelta = timedelta(0)
+    """How long the feed asks to be left alone."""
 
 
 def parse_feed(
@@ -77,8 +82,10 @@ def parse_feed(
     """
     if not content.strip():
         raise FeedError("empty", "The server answered with an empty body.")
-    title, raw_entries, read = _open(content, url, content_type)
-    parsed = ParsedFeed(title=shortened(one_line(title), TITLE_CHARACTERS))
+    about, raw_entries, read = _open(content, url, content_type)
+    asks = [str(about.get(name) or "") for name in ("ttl", "sy_updateperiod", "sy_updatefrequency")]
+    title = shortened(one_line(str(about.get("title") or "")), TITLE_CHARACTERS)
+    parsed = ParsedFeed(title=title, floor=feed_floor(*asks))
     for number, raw in enumerate(raw_entries, 1):
         if number > MAX_ENTRIES:
             parsed.refused.append(f"{len(raw_entries) - MAX_ENTRIES} entries beyond the first {MAX_ENTRIES}")
@@ -92,27 +99,29 @@ def parse_feed(
     return parsed
 
 
-def _open(content: bytes, url: str, content_type: str) -> tuple[str, list[Any], Callable[[Any], Entry]]:
-    """The feed's title, its raw entries, and how to read one."""
+def _open(content: bytes, url: str, content_type: str) -> tuple[dict[str, Any], list[Any], Callable[[Any], Entry]]:
+    """What the feed says about itself, its raw entries, and how to read one."""
     if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
         return _open_json(content)
     if _is_html(content[:5000]):
         raise FeedError(
             "html", "The server sent an HTML page, not a feed. Look for the feed's own address on that page."
         )
-    longest = max((len(tag) for tag in _tags(content)), default=0)
+    longest = max((len(tag) for tag in _tags(content)), default=0) if LONG_STRETCH.search(content) else 0
     if longest > LONGEST_TAG:
         raise FeedError("unreadable", f"The feed cannot be read: it has a tag of {longest} bytes.")
     content = NO_CHARACTER.sub(b"&#xFFFD;", content)
     headers = {"content-location": url} | ({"content-type": content_type} if content_type else {})
     try:
-        parsed = feedparser.parse(BytesIO(content), response_headers=headers)
+        parsed = feedparser.parse(  # markup is read by nh3, addresses are made whole below
+            BytesIO(content), response_headers=headers, sanitize_html=False, resolve_relative_uris=False
+        )
     except Exception as error:
         raise FeedError("unreadable", f"The feed cannot be read ({type(error).__name__}: {error}).") from error
     if not parsed.entries and not parsed.version:
         reason = f" ({parsed.bozo_exception})" if parsed.get("bozo") and "bozo_exception" in parsed else ""
         raise FeedError("not_a_feed", f"What the server sent is not RSS, Atom, RDF or JSON Feed{reason}.")
-    return str(parsed.feed.get("title", "")), list(parsed.entries), _read_entry
+    return dict(parsed.feed), list(parsed.entries), _read_entry
 
 
 def _is_html(beginning: bytes) -> bool:
@@ -132,14 +141,14 @@ def _tags(content: bytes) -> Iterator[bytes]:
             yield tag
 
 
-def _open_json(content: bytes) -> tuple[str, list[Any], Callable[[Any], Entry]]:
+def _open_json(content: bytes) -> tuple[dict[str, Any], list[Any], Callable[[Any], Entry]]:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise FeedError("unreadable", f"The JSON cannot be read ({error}).") from error
     if not isinstance(document, dict) or not isinstance(document.get("items"), list):
         raise FeedError("not_a_feed", "What the server sent is JSON, but not a JSON Feed: it has no list of items.")
-    return str(document.get("title") or ""), document["items"], _read_item
+    return document, document["items"], _read_item
 
 
 def _read_entry(raw: dict[str, Any]) -> Entry:
@@ -206,11 +215,13 @@ def _article(entry: Entry, feed_url: str, outlet: str, language: str, seen_at: d
         raise ValueError("has neither title nor text")
     if summary == body:
         body = ""
-    url = _address(feed_url, entry.url)
+    url, canonical = _address(feed_url, entry.url)
     written = entry.written.strip()
     event_at, note = published(entry.claim, seen_at=seen_at, date_only=has_no_time(written), written=written)
     return FoundArticle(
-        identity=identity(url=url, guid=entry.guid, outlet=outlet, title=title, day=entry.claim and entry.claim.date()),
+        identity=identity(
+            canonical=canonical, guid=entry.guid, outlet=outlet, title=title, day=entry.claim and entry.claim.date()
+        ),
         outlet=outlet,
         title=title,
         summary=summary,
@@ -225,12 +236,13 @@ def _article(entry: Entry, feed_url: str, outlet: str, language: str, seen_at: d
     )
 
 
-def _address(feed_url: str, link: str | None) -> str | None:
-    """The entry's absolute http(s) address; None where it has none that can be used."""
+def _address(feed_url: str, link: str | None) -> tuple[str | None, str | None]:
+    """The entry's absolute http(s) address and its canonical form; None where it has none that can be used."""
     if not link:
-        return None
+        return None, None
     try:
         url = urljoin(feed_url, link.strip())
     except ValueError:
-        return None
-    return url if canonical_url(url) is not None else None
+        return None, None
+    canonical = canonical_url(url)
+    return (url, canonical) if canonical is not None else (None, None)

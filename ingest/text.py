@@ -29,7 +29,9 @@ def plain_text(markup: str) -> str:
 
 def one_line(markup: str) -> str:
     """A title: plain text on one line. Twice-escaped entities (`&amp;amp;`), common in titles, are resolved too."""
-    return " ".join(storable(html.unescape(plain_text(markup))).split())
+    if "<" in markup or "&" in markup:
+        markup = html.unescape(plain_text(markup))
+    return " ".join(storable(markup[:MAX_MARKUP]).split())
 
 
 def shortened(text: str, most: int) -> str:

@@ -1,27 +1,39 @@
 """Collecting: due feeds are fetched, parsed and stored, one commit a feed. A failed feed is stored as data.
 
-store: due feeds -> fetcher (conditional GET, some at a time) -> parser -> store: articles, the attempt, the next date
+store: due feeds -> fetcher (conditional GET, some at a time) -> parser, in processes that can be killed
+       -> store: articles, the attempt, when to come again
 """
 
 import asyncio
+import hashlib
+import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import perf_counter
+from urllib.parse import urlsplit
 
 from httpx import AsyncClient
+from sqlmodel import Session
 
 from config.settings import get_settings
+from ingest import pace
 from ingest.fetcher import Answer, client, fetch
-from ingest.parser import ParsedFeed, parse_feed
+from ingest.guard import Reach
+from ingest.parser import ParsedFeed
+from ingest.processes import Parsers
 from models.database import Database
 from models.errors import DatabaseUnavailable, FeedError
 from models.feeds import REPLAY, Feed, Fetch
 from models.store import feeds as feed_store
 from models.store.articles import Added, add_articles
 
-AT_ONCE = 16
-LONGEST_WAIT = timedelta(days=1)
+AT_ONCE = 32
+AT_ONCE_PER_HOST = 6
+MOVED_AFTER = 3
+"""Visits in a row that say a feed moved for good before we believe it."""
+log = logging.getLogger("storyshift.collect")
 Clock = Callable[[], datetime]
 
 
@@ -52,55 +64,69 @@ class Attempt:
 
 
 def collect(
-    database: Database, *, clock: Clock, every: bool = False, progress: Callable[[int, int], None] | None = None
+    database: Database,
+    *,
+    clock: Clock,
+    every: bool = False,
+    reach: Reach | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> CollectReport:
     """Visit all feeds that are due (with `every`, all). `progress` is told (done, of).
 
+    `reach` is what may be connected to besides the public internet; by default what the settings allow.
     Raises: DatabaseUnavailable; what was committed before stays.
     """
     began = perf_counter()
     with database.read() as session:
         feeds = feed_store.due_feeds(session, now=clock(), every=every)
     report = CollectReport(feeds=len(feeds))
-    asyncio.run(_collect(database, feeds, clock, report, progress or (lambda *_: None)))
+    if feeds:
+        reach = reach or Reach.from_settings()
+        asyncio.run(_collect(database, feeds, clock, reach, report, progress or (lambda *_: None)))
     report.seconds = round(perf_counter() - began, 3)
     return report
 
 
 async def _collect(
-    database: Database, feeds: Sequence[Feed], clock: Clock, report: CollectReport, progress: Callable[[int, int], None]
+    database: Database,
+    feeds: Sequence[Feed],
+    clock: Clock,
+    reach: Reach,
+    report: CollectReport,
+    progress: Callable[[int, int], None],
 ) -> None:
     room, one_writer = asyncio.Semaphore(AT_ONCE), asyncio.Lock()
+    at_host: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE_PER_HOST))
     done = 0
 
     async def visit(feed: Feed) -> None:
         nonlocal done
-        async with room:
-            attempt = await _attempt(http, feed, clock)
-            async with one_writer:
-                await asyncio.to_thread(_keep, database, feed, attempt, report)
+        async with at_host[urlsplit(feed.url).netloc], room:
+            attempt = await _attempt(http, parsers, feed, clock)
+        async with one_writer:
+            await asyncio.to_thread(_keep, database, feed, attempt, report)
         done += 1
         progress(done, len(feeds))
 
-    async with client(get_settings().contact) as http:
-        visits = [asyncio.create_task(visit(feed)) for feed in feeds]
-        try:
-            for ended in asyncio.as_completed(visits):
-                await ended
-        finally:  # Ctrl-C, or the database is gone: no visit is waited for
-            for task in visits:
-                if not task.cancel() and not task.cancelled():
-                    task.exception()  # seen: the first one is raised already
+    async with client(get_settings().contact, reach, connections=AT_ONCE) as http:
+        with Parsers() as parsers:
+            visits = [asyncio.create_task(visit(feed)) for feed in feeds]
+            try:
+                for ended in asyncio.as_completed(visits):
+                    await ended
+            finally:  # Ctrl-C, or the database is gone: no visit is waited for
+                for task in visits:
+                    if not task.cancel() and not task.cancelled():
+                        task.exception()  # seen: the first one is raised already
 
 
-async def _attempt(http: AsyncClient, feed: Feed, clock: Clock) -> Attempt:
+async def _attempt(http: AsyncClient, parsers: Parsers, feed: Feed, clock: Clock) -> Attempt:
     began, at, answer = perf_counter(), clock(), None
     try:
         answer = await fetch(http, feed.url, etag=feed.etag, last_modified=feed.last_modified)
         at, parsed = clock(), None  # known now, and not when we asked
-        if answer.content is not None:
-            parsed = await asyncio.to_thread(
-                parse_feed,
+        if answer.content is not None and _hash(answer.content) != feed.body_hash:
+            parsed = await parsers.parse(
                 answer.content,
                 url=answer.url,
                 outlet=feed.outlet,
@@ -115,6 +141,10 @@ async def _attempt(http: AsyncClient, feed: Feed, clock: Clock) -> Attempt:
     except Exception as error:  # whatever a server makes a library do, the other feeds go on
         failure = FeedError("unexpected", f"{type(error).__name__}: {error}")
         return Attempt(at, perf_counter() - began, answer, error=failure)
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
 def _keep(database: Database, feed: Feed, attempt: Attempt, report: CollectReport) -> None:
@@ -146,13 +176,15 @@ def _store(database: Database, feed: Feed, attempt: Attempt) -> Added:
     with database.write() as session:
         current = session.get_one(Feed, feed.id)  # as it is now: it may have been removed since
         added = add_articles(session, parsed.articles, now=attempt.at, feed_id=feed.id) if parsed else Added()
+        _set_pace(current, attempt, added)
         current.last_fetched_at = attempt.at
         current.last_error = str(error) if error else None
         current.last_status = answer.status if answer else error.status if error else None
-        current.failures = current.failures + 1 if error else 0
-        current.next_fetch_at = attempt.at + _wait(current.failures)
+        if answer is not None and error is None:
+            _note_move(session, current, answer)
         if parsed is not None and answer is not None:
             current.etag, current.last_modified = answer.etag, answer.last_modified
+            current.body_hash = _hash(answer.content or b"")
             current.title = parsed.title or current.title
         session.add(
             Fetch(
@@ -173,6 +205,35 @@ def _store(database: Database, feed: Feed, attempt: Attempt) -> Added:
     return added
 
 
-def _wait(failures: int) -> timedelta:
-    """Until the next visit: the usual time, doubled for each failure in a row."""
-    return min(timedelta(minutes=get_settings().collect_minutes) * (1 << min(failures, 10)), LONGEST_WAIT)
+def _set_pace(feed: Feed, attempt: Attempt, added: Added) -> None:
+    """When to come again, by what this visit brought and what the server asks for."""
+    usual = timedelta(minutes=get_settings().collect_minutes)
+    if attempt.error is not None:
+        feed.failures += 1
+        feed.next_fetch_at = attempt.at + pace.wait_after_failure(feed.failures, attempt.error.retry_after, usual=usual)
+        if attempt.error.kind == "gone":
+            feed.retired_at = attempt.at
+            log.warning("retired url=%s reason=%s", feed.url, attempt.error)
+        return
+    feed.failures = 0
+    interval = usual
+    if feed.interval_seconds is not None:
+        visit = pace.Visit(added.new + added.revised, added.known)
+        interval = pace.adapted(timedelta(seconds=feed.interval_seconds), visit, usual=usual)
+    feed.interval_seconds = interval.total_seconds()
+    if attempt.parsed is not None:
+        feed.floor_seconds = attempt.parsed.floor.total_seconds()
+    floor = max(timedelta(seconds=feed.floor_seconds), attempt.answer.floor if attempt.answer else timedelta(0))
+    feed.next_fetch_at = attempt.at + pace.wait(interval, floor, feed.url)
+
+
+def _note_move(session: Session, feed: Feed, answer: Answer) -> None:
+    """A feed that its server has moved for good, visit after visit, is visited at its new address."""
+    if not answer.moved or answer.url == feed.url:
+        feed.moved_to, feed.moved_times = None, 0
+        return
+    feed.moved_times = feed.moved_times + 1 if feed.moved_to == answer.url else 1
+    feed.moved_to = answer.url
+    if feed.moved_times >= MOVED_AFTER and feed_store.get_feed(session, answer.url) is None:
+        log.info("moved url=%s to=%s", feed.url, answer.url)
+        feed.url, feed.moved_to, feed.moved_times = answer.url, None, 0

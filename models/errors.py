@@ -15,6 +15,8 @@ StoryshiftError
 └── PortBusy                 another program listens there                 (exit 1)
 """
 
+from datetime import timedelta
+
 
 class StoryshiftError(Exception):
     """The root of the tree; `str(error)` is one clear sentence for a person."""
@@ -59,11 +61,17 @@ class ConfigError(StoryshiftError):
 
 
 class FeedError(StoryshiftError):
-    """A feed that could not be fetched or read. `kind` is a short stable key, `status` the HTTP status if one came."""
+    """A feed that could not be fetched or read. `kind` is a short stable key, `status` the HTTP status if one came.
 
-    def __init__(self, kind: str, reason: str, status: int | None = None) -> None:
-        self.kind, self.status = kind, status
+    `retry_after`: how long the server wants to be left alone, if it says so.
+    """
+
+    def __init__(self, kind: str, reason: str, status: int | None = None, retry_after: timedelta | None = None) -> None:
+        self.kind, self.status, self.retry_after = kind, status, retry_after
         super().__init__(reason)
+
+    def __reduce__(self) -> tuple[type["FeedError"], tuple[object, ...]]:  # it travels between processes
+        return FeedError, (self.kind, str(self), self.status, self.retry_after)
 
 
 class SourceError(StoryshiftError):

@@ -18,6 +18,7 @@ class Feed(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("substr(url, 1, 7) = 'http://' or substr(url, 1, 8) = 'https://'", name="url_is_http"),
         CheckConstraint("failures >= 0", name="failures_not_negative"),
+        CheckConstraint("interval_seconds > 0 and floor_seconds >= 0", name="pace_not_negative"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -37,6 +38,16 @@ class Feed(SQLModel, table=True):
     last_error: str | None = None
     failures: int = 0
     """Failed attempts in a row."""
+    interval_seconds: float | None = None
+    """Between visits, as its news comes in; None before the first visit."""
+    floor_seconds: float = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """What the feed itself asks to be left alone for (ttl, sy:updatePeriod)."""
+    body_hash: str | None = None
+    moved_to: str | None = None
+    moved_times: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """How often in a row its server said that it moved there for good."""
+    retired_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    """When its server said that it is gone for good."""
 
 
 class Fetch(SQLModel, table=True):

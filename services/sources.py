@@ -43,6 +43,8 @@ class FeedView:
     last_error: str | None
     failures: int
     next_fetch_at: datetime
+    retired_at: datetime | None
+    """When its server said that it is gone for good; it is not visited any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +102,17 @@ def list_feeds(session: Session) -> list[FeedView]:
             last_error=health.feed.last_error,
             failures=health.feed.failures,
             next_fetch_at=health.feed.next_fetch_at,
+            retired_at=health.feed.retired_at,
         )
         for health in feed_store.list_feeds(session)
     ]
 
 
 def add_feed(session: Session, url: str, *, outlet: str, kind: str, language: str, now: datetime) -> bool:
-    """Add a feed, or take a removed one back. False if it is there already. Raises: BadInput for a bad address."""
+    """Add a feed, or take a removed or retired one back. False if it is there already.
+
+    Raises: BadInput for a bad address.
+    """
     url, host = _address(url)
     if kind not in (*get_args(FeedKind), REPLAY):
         raise UnknownName("kind of feed", kind, list(get_args(FeedKind)))
@@ -115,12 +121,12 @@ def add_feed(session: Session, url: str, *, outlet: str, kind: str, language: st
     if len(outlet) > MAX_NAME or not outlet.isprintable():
         raise BadInput(f"An outlet's name is at most {MAX_NAME} printable characters.")
     feed = feed_store.get_feed(session, url)
-    if feed is not None and feed.removed_at is None:
+    if feed is not None and feed.removed_at is None and feed.retired_at is None:
         return False
     if feed is None:
         name = outlet or host.removeprefix("www.")
         feed = Feed(url=url, outlet=name, kind=kind, language=language, added_at=now, next_fetch_at=now)
-    feed.removed_at, feed.next_fetch_at = None, now
+    feed.removed_at, feed.retired_at, feed.next_fetch_at = None, None, now
     session.add(feed)
     return True
 

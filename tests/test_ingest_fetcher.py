@@ -15,6 +15,7 @@ from fakes import FeedServer, Page, rss
 
 from ingest import fetcher
 from ingest.fetcher import Answer, client, fetch
+from ingest.guard import Reach
 from models.errors import FeedError
 
 BODY = rss("Gold rises")
@@ -28,7 +29,7 @@ def server() -> Iterator[FeedServer]:
 
 def get(url: str, *, etag: str | None = None, last_modified: str | None = None, contact: str = "") -> Answer:
     async def once() -> Answer:
-        async with client(contact) as http:
+        async with client(contact, Reach(everything=True)) as http:
             return await fetch(http, url, etag=etag, last_modified=last_modified)
 
     return asyncio.run(once())
@@ -86,7 +87,7 @@ def test_a_compressed_feed_is_unpacked(server: FeedServer) -> None:
     assert get(server.url("feed")).content == BODY
 
 
-@pytest.mark.parametrize(("status", "words"), [(404, "404 Not Found"), (500, "500 Internal"), (410, "410")])
+@pytest.mark.parametrize(("status", "words"), [(404, "404 Not Found"), (500, "500 Internal"), (429, "429")])
 def test_an_http_error_carries_its_status(server: FeedServer, status: int, words: str) -> None:
     server.pages["feed"] = Page(b"<rss/>", status)
     error = failure(server.url("feed"))

@@ -22,7 +22,7 @@ ANYTHING = st.text(st.characters(), max_size=40)
 
 
 def key(url: str | None = None, guid: str | None = None, title: str = "Gold rises", at: datetime = AT) -> str:
-    return identity(url=url, guid=guid, outlet="The Wire", title=title, day=at.date())
+    return identity(canonical=url and canonical_url(url), guid=guid, outlet="The Wire", title=title, day=at.date())
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_without_an_address_it_is_known_by_its_guid() -> None:
 
 
 def test_the_same_guid_of_another_outlet_is_another_article() -> None:
-    other = identity(url=None, guid="1", outlet="Another", title="Gold rises", day=AT.date())
+    other = identity(canonical=None, guid="1", outlet="Another", title="Gold rises", day=AT.date())
     assert key(None, "1") != other
 
 
@@ -119,8 +119,8 @@ def test_without_either_it_is_known_by_its_title_on_that_day() -> None:
 
 
 def test_the_parts_of_a_key_do_not_run_into_each_other() -> None:
-    one = identity(url=None, guid="b", outlet="The Wire a", title="t", day=AT.date())
-    two = identity(url=None, guid="a b", outlet="The Wire", title="t", day=AT.date())
+    one = identity(canonical=None, guid="b", outlet="The Wire a", title="t", day=AT.date())
+    two = identity(canonical=None, guid="a b", outlet="The Wire", title="t", day=AT.date())
     assert one != two
 
 

@@ -8,6 +8,7 @@ It can be stopped and goes on where it was; once played to the end it has nothin
 from collections.abc import Callable
 from datetime import UTC, datetime, time
 
+from ingest.guard import LOOPBACK
 from jobs.collect import collect
 from jobs.imports import import_macro, import_prices
 from jobs.replay.briefs import HERE, briefs
@@ -46,7 +47,7 @@ def play(database: Database, *, now: datetime, progress: Callable[[int, int], No
         _take_feeds(database, server.addresses, now=at)
         for done, day in enumerate(todo, 1):
             at = datetime.combine(day, END_OF_STEP)
-            collect(database, clock=clock, every=True)
+            collect(database, clock=clock, every=True, reach=LOOPBACK)
             tag_untagged(database, tagger, clock=clock)
             progress(done, len(todo))
         _take_feeds(database, {}, now=at)

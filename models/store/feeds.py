@@ -24,8 +24,9 @@ def get_feed(session: Session, url: str) -> Feed | None:
 
 
 def due_feeds(session: Session, *, now: datetime, every: bool) -> Sequence[Feed]:
-    """Feeds whose next fetch is due, longest waiting first; with `every`, all that are not removed."""
-    query = select(Feed).where(col(Feed.removed_at).is_(None)).order_by(col(Feed.next_fetch_at), col(Feed.id))
+    """Feeds whose next fetch is due, longest waiting first; with `every`, all that are neither removed nor retired."""
+    here = col(Feed.removed_at).is_(None), col(Feed.retired_at).is_(None)
+    query = select(Feed).where(*here).order_by(col(Feed.next_fetch_at), col(Feed.id))
     if not every:
         query = query.where(col(Feed.next_fetch_at) <= now)
     return session.scalars(query).all()

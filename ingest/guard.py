@@ -1,0 +1,126 @@
+"""Where we may connect to: the address is checked after resolution, on every connection, and is the one connected to.
+
+A name that resolves to a private network, a redirect into one, or a spelling that hides one (decimal, octal, IPv6 that
+carries IPv4) is refused before a byte is sent. Behind a proxy (HTTPS_PROXY) the proxy resolves, and decides.
+"""
+
+import asyncio
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
+
+import httpcore
+import httpx
+
+from config.settings import get_settings
+from models.errors import FeedError
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+NAT64 = ip_network("64:ff9b::/96")
+"""Its addresses carry an IPv4 one in their last 32 bits."""
+SPECIAL = ip_network("192.0.0.0/24")
+"""For protocols; not all Pythons know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What may be connected to besides the public internet."""
+
+    allowed: tuple[Network, ...] = ()
+    everything: bool = False
+
+    @classmethod
+    def from_settings(cls) -> "Reach":
+        settings = get_settings()
+        return cls(settings.networks(), settings.allow_private_addresses)
+
+    def allows(self, address: Address) -> bool:
+        if self.everything or any(address in network for network in self.allowed):
+            return True
+        return all(
+            meant.is_global and not (meant.is_multicast or meant.is_reserved or meant in SPECIAL)
+            for meant in _meant(address)
+        )
+
+
+LOOPBACK = Reach((ip_network("127.0.0.0/8"), ip_network("::1/128")))
+
+
+def _meant(address: Address) -> Iterable[Address]:
+    """What is reached in the end: the address, or the IPv4 addresses that an IPv6 one leads to."""
+    if isinstance(address, IPv4Address):
+        yield address
+    elif address.ipv4_mapped is not None:
+        yield address.ipv4_mapped
+    elif address in NAT64:
+        yield IPv4Address(int(address) & 0xFFFFFFFF)
+    else:
+        yield address
+        if address.sixtofour is not None:
+            yield address.sixtofour
+        if address.teredo is not None:
+            yield from address.teredo
+
+
+class GuardedBackend(httpcore.AsyncNetworkBackend):
+    """Opens connections for httpcore, to checked addresses only."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach, self._real = reach, httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Raises: FeedError (forbidden_address); httpcore.ConnectError where no address answers."""
+        failure: Exception = httpcore.ConnectError(f"{host} has no address")
+        addresses = await self._resolve(host, port)
+        for address in addresses:
+            if not self._reach.allows(address):
+                who = host if str(address) == host else f"{host} leads to {address}, which"
+                raise FeedError(
+                    "forbidden_address",
+                    f"{who} is not a public address. If that is meant, name its network in "
+                    "STORYSHIFT_ALLOWED_NETWORKS.",
+                )
+        for address in addresses:
+            try:
+                return await self._real.connect_tcp(str(address), port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    async def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Any = None
+    ) -> httpcore.AsyncNetworkStream:
+        raise FeedError("forbidden_address", f"{path} is not an address on the internet.")
+
+    async def sleep(self, seconds: float) -> None:
+        await self._real.sleep(seconds)
+
+    async def _resolve(self, host: str, port: int) -> Sequence[Address]:
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(str(error)) from None
+        names = dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found)
+        return [ip_address(name) for name in names]
+
+
+class GuardedTransport(httpx.AsyncHTTPTransport):
+    def __init__(self, reach: Reach, *, connections: int) -> None:
+        super().__init__()
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=httpx.create_ssl_context(),
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            network_backend=GuardedBackend(reach),
+        )

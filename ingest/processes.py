@@ -1,0 +1,54 @@
+"""Parsing in processes of their own: both cores are used, and a feed that keeps a parser busy is stopped with it."""
+
+import asyncio
+import multiprocessing
+import os
+from contextlib import suppress
+from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
+
+from ingest.parser import ParsedFeed, parse_feed
+from models.errors import FeedError
+
+PARSE_SECONDS = 30.0
+MEMORY_BYTES = 2 * 1024**3
+
+
+class Parsers:
+    """A context manager. The processes start with the first feed that is to be read."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPool | None = None
+
+    def __enter__(self) -> "Parsers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.stop()  # type: ignore[no-untyped-call]
+            self._pool.join()
+
+    async def parse(self, content: bytes, **about: Any) -> ParsedFeed:
+        """As parse_feed, within limits of time and memory. Raises: FeedError; unreadable where they are exceeded."""
+        if self._pool is None:
+            self._pool = _start()
+        try:
+            return await asyncio.wrap_future(self._pool.schedule(parse_feed, (content,), about, timeout=PARSE_SECONDS))
+        except TimeoutError:
+            raise FeedError("unreadable", f"The feed was not read within {PARSE_SECONDS:.0f} s.") from None
+        except (MemoryError, ProcessExpired):
+            raise FeedError("unreadable", "The feed needs too much memory to be read.") from None
+
+
+def _start() -> ProcessPool:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["ingest.parser"])
+    return ProcessPool(max_workers=os.cpu_count() or 1, context=context, initializer=_limit_memory)
+
+
+def _limit_memory() -> None:
+    with suppress(ImportError, ValueError, OSError):  # not everywhere
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))

@@ -27,8 +27,13 @@ class Settings(BaseSettings):
     """Private networks that feeds may lie in, comma-separated: 10.1.0.0/16, fd00::/8."""
     allow_private_addresses: bool = False
     """true: feeds may lie anywhere, loopback included (for tests, or a machine of your own)."""
+    languages: str = "en"
+    """Languages that are tagged, comma-separated; articles in others are kept, counted and not tagged."""
     load_prices: bool = True
     """false: `run` and `worker` ask no exchange, Yahoo or FRED for prices and macro series."""
+
+    def tagged_languages(self) -> tuple[str, ...]:
+        return tuple(name.strip().lower() for name in self.languages.split(",") if name.strip())
 
     def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """The allowed networks. Raises: ConfigError."""

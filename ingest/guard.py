@@ -121,6 +121,6 @@ class GuardedTransport(httpx.AsyncHTTPTransport):
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=httpx.create_ssl_context(),
             max_connections=connections,
-            max_keepalive_connections=connections,
+            max_keepalive_connections=0,  # feeds lie on many hosts; a kept connection can cost 40 ms (delayed ACK)
             network_backend=GuardedBackend(reach),
         )

@@ -36,6 +36,7 @@ NO_CHARACTER = re.compile(
     rb"&#(?:[xX]0*[dD][89a-fA-F][0-9a-fA-F]{2}|0*5(?:529[6-9]|5[3-9]\d\d|6\d{3}|7[0-2]\d\d|73[0-3]\d|734[0-3]));"
 )
 """References to halves of characters, at which the parser would give up."""
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*")
 TEXT_CHARACTERS = 200_000
 """Of a summary or body; the rest is not kept."""
 MAX_ENTRIES = 2_000
@@ -78,20 +79,24 @@ def parse_feed(
 ) -> ParsedFeed:
     """The articles of a feed that was fetched from `url` at `seen_at` (aware UTC).
 
+    The language is the one that the feed names; `language` where it names none.
+
     Raises: FeedError (empty, html, unreadable, not_a_feed) if the whole cannot be read as a feed.
     """
     if not content.strip():
         raise FeedError("empty", "The server answered with an empty body.")
-    about, raw_entries, read = _open(content, url, content_type)
+    about, raw_entries, read = _open(content, content_type)
     asks = [str(about.get(name) or "") for name in ("ttl", "sy_updateperiod", "sy_updatefrequency")]
     title = shortened(one_line(str(about.get("title") or "")), TITLE_CHARACTERS)
     parsed = ParsedFeed(title=title, floor=feed_floor(*asks))
+    told = str(about.get("language") or "").strip().lower().replace("_", "-")
+    told = told if LANGUAGE.fullmatch(told) else ""
     for number, raw in enumerate(raw_entries, 1):
         if number > MAX_ENTRIES:
             parsed.refused.append(f"{len(raw_entries) - MAX_ENTRIES} entries beyond the first {MAX_ENTRIES}")
             break
         try:
-            parsed.articles.append(_article(read(raw), url, outlet, language, seen_at, origin))
+            parsed.articles.append(_article(read(raw), url, outlet, told or language, seen_at, origin))
         except ValueError as error:
             parsed.refused.append(f"entry {number}: {error}")
         except Exception as error:  # one bad entry never loses the feed
@@ -99,7 +104,7 @@ def parse_feed(
     return parsed
 
 
-def _open(content: bytes, url: str, content_type: str) -> tuple[dict[str, Any], list[Any], Callable[[Any], Entry]]:
+def _open(content: bytes, content_type: str) -> tuple[dict[str, Any], list[Any], Callable[[Any], Entry]]:
     """What the feed says about itself, its raw entries, and how to read one."""
     if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
         return _open_json(content)
@@ -111,7 +116,7 @@ def _open(content: bytes, url: str, content_type: str) -> tuple[dict[str, Any], 
     if longest > LONGEST_TAG:
         raise FeedError("unreadable", f"The feed cannot be read: it has a tag of {longest} bytes.")
     content = NO_CHARACTER.sub(b"&#xFFFD;", content)
-    headers = {"content-location": url} | ({"content-type": content_type} if content_type else {})
+    headers = {"content-type": content_type} if content_type else {}
     try:
         parsed = feedparser.parse(  # markup is read by nh3, addresses are made whole below
             BytesIO(content), response_headers=headers, sanitize_html=False, resolve_relative_uris=False

@@ -43,7 +43,7 @@ class Parsers:
 
 def _start() -> ProcessPool:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ingest.parser"])
+    context.set_forkserver_preload(["__main__", "ingest.parser"])
     return ProcessPool(max_workers=os.cpu_count() or 1, context=context, initializer=_limit_memory)
 
 

@@ -27,10 +27,12 @@ from models.database import Database
 from models.errors import DatabaseUnavailable, FeedError
 from models.feeds import REPLAY, Feed, Fetch
 from models.store import feeds as feed_store
-from models.store.articles import Added, add_articles
+from models.store.articles import Added, Batch, add_batches
 
 AT_ONCE = 32
 AT_ONCE_PER_HOST = 6
+GATHER_SECONDS = 0.1
+"""Before storing, so that many visits share a transaction."""
 MOVED_AFTER = 3
 """Visits in a row that say a feed moved for good before we believe it."""
 log = logging.getLogger("storyshift.collect")
@@ -96,6 +98,7 @@ async def _collect(
     progress: Callable[[int, int], None],
 ) -> None:
     room, one_writer = asyncio.Semaphore(AT_ONCE), asyncio.Lock()
+    waiting: list[tuple[Feed, Attempt]] = []
     at_host: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE_PER_HOST))
     done = 0
 
@@ -103,8 +106,12 @@ async def _collect(
         nonlocal done
         async with at_host[urlsplit(feed.url).netloc], room:
             attempt = await _attempt(http, parsers, feed, clock)
-        async with one_writer:
-            await asyncio.to_thread(_keep, database, feed, attempt, report)
+        waiting.append((feed, attempt))
+        async with one_writer:  # the first one in stores all that wait by then
+            if waiting:
+                await asyncio.sleep(GATHER_SECONDS)
+            if batch := [waiting.pop(0) for _ in range(len(waiting))]:
+                await asyncio.to_thread(_keep, database, batch, report)
         done += 1
         progress(done, len(feeds))
 
@@ -118,6 +125,23 @@ async def _collect(
                 for task in visits:
                     if not task.cancel() and not task.cancelled():
                         task.exception()  # seen: the first one is raised already
+
+
+def check(feeds: Sequence[Feed], *, clock: Clock, reach: Reach | None = None) -> list[Attempt]:
+    """Visit these feeds and read them, storing nothing: what each visit brought, in their order."""
+
+    async def all_of_them() -> list[Attempt]:
+        room = asyncio.Semaphore(AT_ONCE)
+        async with client(get_settings().contact, reach or Reach.from_settings(), connections=AT_ONCE) as http:
+            with Parsers() as parsers:
+
+                async def one(feed: Feed) -> Attempt:
+                    async with room:
+                        return await _attempt(http, parsers, feed, clock)
+
+                return list(await asyncio.gather(*map(one, feeds)))
+
+    return asyncio.run(all_of_them())
 
 
 async def _attempt(http: AsyncClient, parsers: Parsers, feed: Feed, clock: Clock) -> Attempt:
@@ -147,17 +171,30 @@ def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
 
 
-def _keep(database: Database, feed: Feed, attempt: Attempt, report: CollectReport) -> None:
+def _keep(database: Database, batch: list[tuple[Feed, Attempt]], report: CollectReport) -> None:
+    """Store these visits in one transaction; if that fails, each in its own, so that only the bad one is lost."""
     try:
-        added = _store(database, feed, attempt)
+        with database.write() as session:
+            added = _store(session, batch)
     except DatabaseUnavailable:
         raise
     except Exception as error:  # an entry that the database refuses must not stop the other feeds
+        if len(batch) > 1:
+            for visit in batch:
+                _keep(database, [visit], report)
+            return
+        ((feed, attempt),) = batch
         failure = FeedError(
             "not_stored", f"Could not be stored ({type(error).__name__}: {str(error).splitlines()[0]})."
         )
-        attempt = Attempt(attempt.at, attempt.seconds, error=failure)
-        added = _store(database, feed, attempt)
+        batch = [(feed, Attempt(attempt.at, attempt.seconds, error=failure))]
+        with database.write() as session:
+            added = _store(session, batch)
+    for (feed, attempt), brought in zip(batch, added, strict=True):
+        _report(report, feed, attempt, brought)
+
+
+def _report(report: CollectReport, feed: Feed, attempt: Attempt, added: Added) -> None:
     if attempt.error is not None:
         report.failed += 1
         report.errors.append({"url": feed.url, "error": str(attempt.error)})
@@ -170,39 +207,46 @@ def _keep(database: Database, feed: Feed, attempt: Attempt, report: CollectRepor
     report.refused_entries += len(attempt.parsed.refused) if attempt.parsed else 0
 
 
-def _store(database: Database, feed: Feed, attempt: Attempt) -> Added:
-    """Articles, the attempt and the feed's new state, in one transaction."""
+def _store(session: Session, batch: list[tuple[Feed, Attempt]]) -> list[Added]:
+    """The articles of all visits, then each attempt with its feed's new state."""
+    brought = add_batches(
+        session,
+        [Batch(attempt.parsed.articles if attempt.parsed else [], attempt.at, feed.id) for feed, attempt in batch],
+    )
+    current = feed_store.get_feeds(session, [feed.id or 0 for feed, _ in batch])  # as they are now
+    for (feed, attempt), added in zip(batch, brought, strict=True):
+        _note(session, current[feed.id or 0], attempt, added)
+    return brought
+
+
+def _note(session: Session, current: Feed, attempt: Attempt, added: Added) -> None:
     answer, parsed, error = attempt.answer, attempt.parsed, attempt.error
-    with database.write() as session:
-        current = session.get_one(Feed, feed.id)  # as it is now: it may have been removed since
-        added = add_articles(session, parsed.articles, now=attempt.at, feed_id=feed.id) if parsed else Added()
-        _set_pace(current, attempt, added)
-        current.last_fetched_at = attempt.at
-        current.last_error = str(error) if error else None
-        current.last_status = answer.status if answer else error.status if error else None
-        if answer is not None and error is None:
-            _note_move(session, current, answer)
-        if parsed is not None and answer is not None:
-            current.etag, current.last_modified = answer.etag, answer.last_modified
-            current.body_hash = _hash(answer.content or b"")
-            current.title = parsed.title or current.title
-        session.add(
-            Fetch(
-                feed_id=feed.id or 0,
-                at=attempt.at,
-                outcome="failed" if error else "ok" if parsed else "not_modified",
-                status=current.last_status,
-                error=current.last_error,
-                bytes=len(answer.content or b"") if answer else 0,
-                seconds=round(attempt.seconds, 3),
-                entries_new=added.new,
-                entries_revised=added.revised,
-                entries_known=added.known,
-                entries_refused=len(parsed.refused) if parsed else 0,
-                refusals="\n".join(parsed.refused[:5]) or None if parsed else None,
-            )
+    _set_pace(current, attempt, added)
+    current.last_fetched_at = attempt.at
+    current.last_error = str(error) if error else None
+    current.last_status = answer.status if answer else error.status if error else None
+    if answer is not None and error is None:
+        _note_move(session, current, answer)
+    if parsed is not None and answer is not None:
+        current.etag, current.last_modified = answer.etag, answer.last_modified
+        current.body_hash = _hash(answer.content or b"")
+        current.title = parsed.title or current.title
+    session.add(
+        Fetch(
+            feed_id=current.id or 0,
+            at=attempt.at,
+            outcome="failed" if error else "ok" if parsed else "not_modified",
+            status=current.last_status,
+            error=current.last_error,
+            bytes=len(answer.content or b"") if answer else 0,
+            seconds=round(attempt.seconds, 3),
+            entries_new=added.new,
+            entries_revised=added.revised,
+            entries_known=added.known,
+            entries_refused=len(parsed.refused) if parsed else 0,
+            refusals="\n".join(parsed.refused[:5]) or None if parsed else None,
         )
-    return added
+    )
 
 
 def _set_pace(feed: Feed, attempt: Attempt, added: Added) -> None:

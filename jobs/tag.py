@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from config import definitions
+from config.settings import get_settings
 from models.articles import Revision
 from models.database import Database
 from models.errors import BadRow
@@ -36,12 +37,15 @@ def tag_untagged(
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Read what the tagger has not read yet. `progress` is told (done, of). Returns how many revisions were read."""
-    with database.read() as session:
-        waiting = tag_store.count_untagged(session, tagger.name)
+    languages = get_settings().tagged_languages()
+    waiting = 0
+    if progress is not None:
+        with database.read() as session:
+            waiting = tag_store.count_untagged(session, tagger.name, languages=languages)
     done, after = 0, 0
     while True:
         with database.read() as session:
-            batch = tag_store.untagged(session, tagger.name, after=after, limit=BATCH)
+            batch = tag_store.untagged(session, tagger.name, after=after, limit=BATCH, languages=languages)
         if not batch:
             return done
         results = list(tagger.tag(_text(revision) for revision in batch))

@@ -66,6 +66,8 @@ class Article(SQLModel, table=True):
     knowledge: str
     date_note: str | None = None
     """Why the publisher's date was replaced, if it was."""
+    removed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    """When its text was taken down; what was counted stays counted."""
 
 
 class Revision(SQLModel, table=True):

@@ -196,3 +196,9 @@ def _place(cursor: str | None) -> tuple[datetime, int] | None:
         return when.astimezone(UTC), number
     except (ValueError, OverflowError, binascii.Error, UnicodeDecodeError):
         raise BadInput("cursor is not one that an earlier answer gave; start again without it.") from None
+
+
+def remove_article(session: Session, article_id: int, *, now: datetime) -> None:
+    """Take an article's text down; it stays counted where it was. Raises: NotFound."""
+    if not 0 < article_id < MAX_ID or not article_store.remove_text(session, article_id, now=now):
+        raise NotFound(f"There is no article {article_id}.")

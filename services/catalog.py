@@ -7,6 +7,7 @@ from sqlmodel import Session
 
 from config import definitions
 from config.definitions import BASELINE_TAGGER, CORE_NARRATIVES
+from config.settings import get_settings
 from models.store import articles as article_store
 from models.store import feeds as feed_store
 from models.store import prices as price_store
@@ -42,6 +43,8 @@ class RecordView:
 
     articles: int
     untagged: int
+    other_languages: int
+    """Articles that are kept and not tagged."""
     fetches: int
 
 
@@ -68,8 +71,10 @@ def assets(session: Session) -> list[AssetView]:
 
 
 def record(session: Session) -> RecordView:
+    languages = get_settings().tagged_languages()
     return RecordView(
         articles=article_store.count_articles(session),
-        untagged=tag_store.count_untagged(session, BASELINE_TAGGER),
+        untagged=tag_store.count_untagged(session, BASELINE_TAGGER, languages=languages),
+        other_languages=tag_store.count_other_languages(session, languages),
         fetches=feed_store.count_fetches(session),
     )

@@ -6,7 +6,6 @@ Exit codes: 0 the job ran (items that failed are counted on stderr), 1 it failed
 
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from models.errors import BadFile, BadInput, ConfigError, StoryshiftError
+from storyshift.feeds import articles_app, feeds_app
 from storyshift.output import progress, put, put_json, say
+from storyshift.shell import Report, TextFormat, now, open_database
 
 if TYPE_CHECKING:
     from jobs.imports import ImportReport
-    from models.database import Database
     from services.series import Question
 
 app = typer.Typer(
@@ -27,10 +27,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-feeds_app = typer.Typer(help="The feeds that are collected.", no_args_is_help=True)
 import_app = typer.Typer(help="Bring archives in: news, prices, macro series.", no_args_is_help=True)
 narratives_app = typer.Typer(help="The narratives that articles are tagged with.", no_args_is_help=True)
 app.add_typer(feeds_app, name="feeds")
+app.add_typer(articles_app, name="articles")
 app.add_typer(import_app, name="import")
 app.add_typer(narratives_app, name="narratives")
 
@@ -43,11 +43,6 @@ class SeriesFormat(StrEnum):
     csv = "csv"
     json = "json"
     parquet = "parquet"
-
-
-class TextFormat(StrEnum):
-    text = "text"
-    json = "json"
 
 
 class BucketName(StrEnum):
@@ -78,20 +73,8 @@ PriorRates = Annotated[
     ),
 ]
 Format = Annotated[SeriesFormat, typer.Option("--format", help="How the rows are written to stdout.")]
-Report = Annotated[TextFormat, typer.Option("--format", help="text on stderr, or one JSON document on stdout.")]
 Port = Annotated[int, typer.Option(help="Where the page is served.", min=1, max=65535)]
 Host = Annotated[str, typer.Option(help="The address to listen on; beyond loopback set STORYSHIFT_ALLOWED_HOSTS.")]
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _database() -> "Database":
-    from config.settings import get_settings
-    from models.database import Database
-
-    return Database.open(get_settings().database_url)
 
 
 # -- running ----------------------------------------------------------------------------------------------------------
@@ -102,7 +85,7 @@ def run(port: Port = 8000, host: Host = "127.0.0.1") -> None:
     """Collect, tag and serve the page, all in one process."""
     from storyshift.serving import serve_page
 
-    serve_page(_database(), host=host, port=port, clock=_now, with_worker=True)
+    serve_page(open_database(), host=host, port=port, clock=now, with_worker=True)
 
 
 @app.command()
@@ -114,9 +97,9 @@ def demo(port: Port = 8000, host: Host = "127.0.0.1") -> None:
 
     database = Database.open(DEMO_DATABASE)
     with progress("replaying", "days") as told:
-        days = play(database, now=_now(), progress=told)
+        days = play(database, now=now(), progress=told)
     say(f"{days} days replayed." if days else "The replay is complete already.")
-    serve_page(database, host=host, port=port, clock=_now, with_worker=False, replay=True)
+    serve_page(database, host=host, port=port, clock=now, with_worker=False, replay=True)
 
 
 @app.command()
@@ -124,7 +107,7 @@ def serve(port: Port = 8000, host: Host = "127.0.0.1") -> None:
     """Serve the page and the API only."""
     from storyshift.serving import serve_page
 
-    serve_page(_database(), host=host, port=port, clock=_now, with_worker=False)
+    serve_page(open_database(), host=host, port=port, clock=now, with_worker=False)
 
 
 @app.command()
@@ -137,7 +120,7 @@ def worker() -> None:
 
     log_to_stderr()
     say("Collecting and tagging; Ctrl-C stops.")
-    work(_database(), clock=_now, stop=Event())
+    work(open_database(), clock=now, stop=Event())
 
 
 @app.command()
@@ -168,12 +151,12 @@ def collect(
     from jobs.scheduler import LOOK_EVERY_SECONDS
     from services.sources import seed_feeds
 
-    database = _database()
+    database = open_database()
     while True:
         with database.write() as session:
-            seed_feeds(session, feeds(), now=_now())
+            seed_feeds(session, feeds(), now=now())
         with progress("collecting", "feeds") as told:
-            report = collect_feeds(database, clock=_now, every=every, progress=told)
+            report = collect_feeds(database, clock=now, every=every, progress=told)
         for failure in report.errors:
             say(f"failed: {failure['url']}: {failure['error']}")
         if report.feeds or once or every:
@@ -189,57 +172,6 @@ def collect(
         sleep(LOOK_EVERY_SECONDS)
 
 
-@feeds_app.command("list")
-def feeds_list(form: Report = TextFormat.text) -> None:
-    """Every feed with what its server last said."""
-    from dataclasses import asdict
-
-    from config.definitions import feeds
-    from services.sources import list_feeds, seed_feeds
-
-    database = _database()
-    with database.write() as session:
-        seed_feeds(session, feeds(), now=_now())
-    with database.read() as session:
-        found = list_feeds(session)
-    if form is TextFormat.json:
-        put_json([asdict(feed) for feed in found])
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("outlet", "kind", "articles", "last", "next", "url", box=None, header_style="bold")
-    for feed in found:
-        said = feed.last_error or (str(feed.last_status) if feed.last_status else "never fetched")
-        table.add_row(feed.outlet, feed.kind, str(feed.articles), said, f"{feed.next_fetch_at:%m-%d %H:%M}", feed.url)
-    Console().print(table)
-
-
-@feeds_app.command("add")
-def feeds_add(
-    url: Annotated[str, typer.Argument(help="The feed's own address.")],
-    outlet: Annotated[str, typer.Option(help="Who publishes it. Default: the host's name.")] = "",
-    kind: Annotated[str, typer.Option(help="general, markets, macro, metals, crypto or central_bank.")] = "general",
-    language: Annotated[str, typer.Option(help="The language it is written in, as a two-letter code.")] = "en",
-) -> None:
-    """Collect one more feed. Adding it again changes nothing; adding a removed one takes it back."""
-    from services.sources import add_feed
-
-    with _database().write() as session:
-        added = add_feed(session, url, outlet=outlet, kind=kind, language=language, now=_now())
-    say(f"{url}: " + ("added; it is fetched at the next collecting." if added else "is collected already."))
-
-
-@feeds_app.command("remove")
-def feeds_remove(url: Annotated[str, typer.Argument(help="The feed's address, as `feeds list` shows it.")]) -> None:
-    """Stop collecting a feed. Its articles stay."""
-    from services.sources import remove_feed
-
-    with _database().write() as session:
-        remove_feed(session, url, now=_now())
-    say(f"{url}: removed; its articles stay.")
-
-
 @app.command("load-prices")
 def load_prices(
     every: Annotated[bool, typer.Option("--all", help="Ask for every series, due or not.")] = False,
@@ -251,9 +183,9 @@ def load_prices(
     from ingest.sources import open_sources
     from jobs.prices import load_prices as load
 
-    database = _database()
+    database = open_database()
     with progress("loading", "series") as told:
-        report = load(database, open_sources(), clock=_now, every=every, progress=told)
+        report = load(database, open_sources(), clock=now, every=every, progress=told)
     for loaded in report.series:
         if loaded.told_by:
             say(f"{loaded.name}: {loaded.new} new, {loaded.corrected} corrected ({loaded.told_by}).")
@@ -275,7 +207,7 @@ def doctor(form: Report = TextFormat.text) -> None:
     from jobs.doctor import check_sources
     from services import catalog, sources
 
-    database = _database()
+    database = open_database()
     with database.read() as session:
         record, prices = catalog.record(session), sources.list_prices(session)
         collected = sources.list_feeds(session)
@@ -298,7 +230,7 @@ def doctor(form: Report = TextFormat.text) -> None:
     for said, names in failures.items():
         say(f"           {said} Series: {', '.join(names)}.")
     checks = []
-    for check in check_sources(open_one_by_one(), now=_now()):
+    for check in check_sources(open_one_by_one(), now=now()):
         checks.append(check)
         answer = "answers" if check.answers else "FAILS"
         say(f"source     {check.source}: {answer} in {check.seconds:.1f} s. {check.symbol}: {check.said}")
@@ -323,11 +255,11 @@ def import_news(paths: Files, form: Report = TextFormat.text) -> None:
     """Bring news archives in: columns published_at, title; also summary, body, url, outlet, first_seen_at."""
     from jobs.imports import import_news as bring
 
-    database = _database()
+    database = open_database()
 
     def one(path: Path) -> "ImportReport":
         with progress(f"importing {path.name}") as told:
-            return bring(database, path, now=_now(), progress=told)
+            return bring(database, path, now=now(), progress=told)
 
     _import_all(paths, one, "articles", form)
 
@@ -341,8 +273,8 @@ def import_prices(
     """Bring daily closes in: columns date and close. A corrected close is kept beside the old one."""
     from jobs.imports import import_prices as bring
 
-    database = _database()
-    _import_all(paths, lambda path: bring(database, path, asset=asset, now=_now()), "closes", form)
+    database = open_database()
+    _import_all(paths, lambda path: bring(database, path, asset=asset, now=now()), "closes", form)
 
 
 @import_app.command("macro")
@@ -354,8 +286,8 @@ def import_macro(
     """Bring macro series in: columns date and the series' key (or value), as FRED writes them."""
     from jobs.imports import import_macro as bring
 
-    database = _database()
-    _import_all(paths, lambda path: bring(database, path, series=series, now=_now()), "values", form)
+    database = open_database()
+    _import_all(paths, lambda path: bring(database, path, series=series, now=now()), "values", form)
 
 
 def _import_all(paths: list[Path], one: Callable[[Path], "ImportReport"], what: str, form: TextFormat) -> None:
@@ -426,9 +358,9 @@ def tag(
 
         tag_stream(source, target)
         return
-    database, tagger, began = _database(), baseline_tagger(), perf_counter()
+    database, tagger, began = open_database(), baseline_tagger(), perf_counter()
     with progress(f"tagging with {tagger.name}", "texts") as told:
-        read = tag_untagged(database, tagger, clock=_now, progress=told)
+        read = tag_untagged(database, tagger, clock=now, progress=told)
     seconds = perf_counter() - began
     say(
         f"{read} texts tagged by {tagger.name} in {seconds:.1f} s"
@@ -469,8 +401,8 @@ def series(
     from services.series import intensity
 
     question = _question(start, end, bucket, as_of, tagger, outlet, weighting)
-    with _database().read() as session:
-        put(intensity(session, narrative or [], question, now=_now()), form.value)
+    with open_database().read() as session:
+        put(intensity(session, narrative or [], question, now=now()), form.value)
 
 
 @app.command()
@@ -488,8 +420,8 @@ def shift(
     from services.series import shift as answer
 
     question = _question(start, end, bucket, as_of, tagger, outlet, prior_rates=prior_rates)
-    with _database().read() as session:
-        put(answer(session, question, now=_now()), form.value)
+    with open_database().read() as session:
+        put(answer(session, question, now=now()), form.value)
 
 
 @app.command()
@@ -508,8 +440,8 @@ def joined(
     from services.series import joined as answer
 
     question = _question(start, end, bucket, as_of, tagger, outlet, prior_rates=prior_rates)
-    with _database().read() as session:
-        found = answer(session, asset, question, now=_now())
+    with open_database().read() as session:
+        found = answer(session, asset, question, now=now())
     if not found.meta["n_bars"]:
         say(f"note: there are no closes of {found.meta['instrument']} yet; `storyshift import prices` brings them in.")
     put(found, form.value)

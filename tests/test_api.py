@@ -184,7 +184,12 @@ def test_definitions_and_health_tell_what_there_is(client: TestClient) -> None:
     bitcoin = next(item for item in client.get("/v1/assets").json()["data"] if item["asset"] == "BTC")
     assert (bitcoin["n_bars"], bitcoin["instrument"]) == (140, "BTC")
     assert client.get("/v1/health/live").json() == {"status": "alive"}
-    assert client.get("/v1/health/ready").json() == {"articles": 25 * 140, "untagged": 0, "fetches": 0}
+    assert client.get("/v1/health/ready").json() == {
+        "articles": 25 * 140,
+        "untagged": 0,
+        "other_languages": 0,
+        "fetches": 0,
+    }
     assert client.get("/v1/feeds").json() == {"data": []}
 
 

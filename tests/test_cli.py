@@ -251,6 +251,48 @@ def test_run_collects_tags_serves_and_stops_when_told(shell: Shell, tmp_path: Pa
     assert f"http://127.0.0.1:{port}/" in err.decode()
 
 
+def test_feeds_are_checked_listed_and_brought_in_as_opml(shell: Shell, tmp_path: Path) -> None:
+    with FeedServer({"good": Page(rss("Gold rises", "Fed waits")), "bad": Page(b"", 404)}) as server:
+        out, err = shell("feeds", "check", server.url("good"), server.url("bad"), "--format", "json")
+        good, bad = json.loads(out)
+        assert (good["answers"], good["entries"], good["newest"]) == (True, 2, "2026-11-20T01:00:00Z")
+        assert (bad["answers"], bad["error"]) == (False, "The server answered 404 Not Found.")
+        assert "1 of 2 feeds answer." in err
+        assert "404" in shell("feeds", "check", server.url("bad"))[0]
+        (tmp_path / "feeds.toml").write_text(
+            f'[[feeds]]\nurl = "{server.url("good")}"\noutlet = "A & B"\nkind = "macro"\n'
+        )
+        shell.environment["STORYSHIFT_CONFIG_DIR"] = str(tmp_path)
+        exported = shell("feeds", "export-opml")[0]
+        assert 'text="A &amp; B"' in exported
+        (tmp_path / "list.opml").write_text(exported.replace("/good", "/other").replace("A &amp; B", "Other"))
+        assert "1 feeds added, 0 collected already, 0 refused" in shell("feeds", "import-opml", "list.opml")[1]
+        assert "0 feeds added, 1 collected already" in shell("feeds", "import-opml", "list.opml")[1]
+        listed = {feed["outlet"]: feed["url"] for feed in json.loads(shell("feeds", "list", "--format", "json")[0])}
+        assert listed == {"A & B": server.url("good"), "Other": server.url("other")}
+    (tmp_path / "no.opml").write_text("<html>a page</html>")
+    assert "no.opml: names no feed; is it OPML?" in shell("feeds", "import-opml", "no.opml", code=1)[1]
+    assert "cannot be read" in shell("feeds", "import-opml", "missing.opml", code=1)[1]
+
+
+def test_an_article_is_taken_down_and_stays_counted(shell: Shell, tmp_path: Path) -> None:
+    with FeedServer({"a": Page(rss("Investors flee to safe havens"))}) as server:
+        (tmp_path / "feeds.toml").write_text(f'[[feeds]]\nurl = "{server.url("a")}"\noutlet = "W"\nkind = "macro"\n')
+        shell.environment["STORYSHIFT_CONFIG_DIR"] = str(tmp_path)
+        shell("collect", "--once")
+        shell("tag")
+        words = ("series", "--narrative", "safe_haven", "--start", "2026-11-20", "--end", "2026-11-21")
+        before = shell(*words)[0]
+        assert "1 taken down" in shell("articles", "remove", "1")[1]
+        assert shell(*words)[0] == before
+        server.pages["a"] = Page(rss("Investors flee to safe havens, again"))
+        shell("collect", "--all")
+    with closing(sqlite3.connect(tmp_path / "storyshift.db")) as connection:
+        held = "".join(connection.iterdump())
+    assert "flee" not in held
+    assert "There is no article 7." in shell("articles", "remove", "7", code=1)[1]
+
+
 def test_without_a_network_loading_prices_says_which_sources_fail_and_doctor_too(shell: Shell) -> None:
     shell.environment |= dict.fromkeys(("HTTPS_PROXY", "https_proxy"), "http://127.0.0.1:9")  # nobody listens there
     out, err = shell("load-prices", "--format", "json")
@@ -280,10 +322,10 @@ def test_narratives_are_listed(shell: Shell) -> None:
 
 
 def test_the_clock_of_the_command_line_is_aware() -> None:
-    from storyshift.__main__ import _now
+    from storyshift.shell import now
 
-    assert _now().tzinfo is UTC
-    assert abs((_now() - datetime.now(UTC)).total_seconds()) < 5
+    assert now().tzinfo is UTC
+    assert abs((now() - datetime.now(UTC)).total_seconds()) < 5
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])

@@ -1,7 +1,7 @@
 """Feeds of every kind to articles. A new case is two files in tests/data/feeds: NAME.rss and NAME.expected.json."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import escape
 from pathlib import Path
 from time import perf_counter
@@ -188,3 +188,20 @@ def test_any_bytes_are_a_feed_or_a_named_failure(content: bytes) -> None:
     assert heard.get("error") in (None, "empty", "html", "unreadable", "not_a_feed")
     assert all(article["title"] for article in heard.get("articles", []))
     assert all(article["event_at"] <= f"{SEEN:%Y-%m-%dT%H:%M:%SZ}" for article in heard.get("articles", []))
+
+
+@pytest.mark.parametrize(
+    ("told", "language"),
+    [("de", "de"), ("en_US", "en-us"), ("EN", "en"), ("", "fr"), ("a language", "fr"), ("x" * 90, "fr")],
+)
+def test_the_language_is_the_one_that_the_feed_names(told: str, language: str, now: datetime) -> None:
+    content = rss("Gold steigt").replace(b"<channel>", f"<channel><language>{told}</language>".encode())
+    (article,) = parse_feed(content, url="https://x.org/", outlet="X", language="fr", seen_at=now).articles
+    assert article.language == language
+
+
+@pytest.mark.parametrize(("inside", "minutes"), [("<ttl>60</ttl>", 60), ("<ttl>soon</ttl>", 0), ("", 0)])
+def test_how_long_a_feed_asks_to_be_left_alone(inside: str, minutes: int, now: datetime) -> None:
+    content = rss("Gold rises").replace(b"<channel>", f"<channel>{inside}".encode())
+    parsed = parse_feed(content, url="https://x.org/", outlet="X", language="en", seen_at=now)
+    assert parsed.floor == timedelta(minutes=minutes)

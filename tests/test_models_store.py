@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from fakes import FakeTagger, found_article
@@ -11,7 +12,7 @@ from models.store.articles import Added, add_articles, find_articles, get_articl
 from models.store.feeds import due_feeds, list_feeds, seed_feeds
 from models.store.prices import Kept, add_bars, add_points, read_bars
 from models.store.stories import story_frames
-from models.store.tags import count_untagged, save_tags, tags_of, untagged
+from models.store.tags import count_other_languages, count_untagged, save_tags, tags_of, untagged
 from models.tags import Text
 
 DAY = datetime(2020, 3, 9, tzinfo=UTC)
@@ -174,3 +175,14 @@ def test_a_removed_feed_is_not_seeded_again_and_the_longest_waiting_is_due_first
     with database.write() as session:
         assert seed_feeds(session, [feed("a"), feed("b")]) == 0
         assert [health.feed.outlet for health in list_feeds(session)] == ["a", "c"]
+
+
+def test_articles_in_other_languages_are_kept_and_counted_but_not_read(database: Database, now: datetime) -> None:
+    german = replace(found_article("Gold steigt auf ein Rekordhoch", now), language="de-AT")
+    with database.write() as session:
+        add_articles(session, [found_article("Gold rises to a record high", now), german], now=now)
+    with database.read() as session:
+        assert [row.title for row in untagged(session, "fake@1", after=0, limit=9)] == ["Gold rises to a record high"]
+        assert count_untagged(session, "fake@1", languages=("en", "de")) == 2
+        assert count_other_languages(session, ("en",)) == 1
+        assert count_other_languages(session, ()) == 2

@@ -38,54 +38,73 @@ def content_hash(found: FoundArticle) -> str:
     return hashlib.sha256("\0".join((found.title, found.summary, found.body)).encode()).hexdigest()[:32]
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one visit to a feed, or one part of an archive, brought."""
+
+    found: Sequence[FoundArticle]
+    now: datetime
+    feed_id: int | None = None
+
+
 def add_articles(
     session: Session, found: Sequence[FoundArticle], *, now: datetime, feed_id: int | None = None
 ) -> Added:
     """Store what is new, and new wordings of what is known. The same call again adds nothing."""
-    added = Added()
-    one_at_a_time(session, "articles")
-    ids = _ids(session, [article.identity for article in found])
-    fresh = list({article.identity: article for article in reversed(found) if article.identity not in ids}.values())[
-        ::-1
-    ]
-    hashes = _hashes(session, list(ids.values()))
-    ids |= _insert_articles(session, fresh, feed_id)
-    first_wording = {article.identity for article in fresh}
-    revisions: list[dict[str, Any]] = []
-    for article in found:
-        article_id, wording = ids[article.identity], content_hash(article)
-        if (article_id, wording) in hashes:
-            added.known += 1
-            continue
-        hashes.add((article_id, wording))
-        is_new = article.identity in first_wording
-        first_wording.discard(article.identity)
-        added.new += is_new
-        added.revised += not is_new
-        revisions.append(
-            {
-                "article_id": article_id,
-                "seen_at": article.known_at if is_new else max(now, article.known_at),
-                "title": article.title,
-                "summary": article.summary,
-                "body": article.body,
-                "content_hash": wording,
-            }
-        )
-    insert_new(session, Revision, revisions)
+    (added,) = add_batches(session, [Batch(found, now, feed_id)])
     return added
 
 
-def _ids(session: Session, identities: list[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for part in chunks(identities):
-        found.update(
-            (identity, article_id)
-            for identity, article_id in session.execute(
-                select(col(Article.identity), col(Article.id)).where(col(Article.identity).in_(part))
+def add_batches(session: Session, batches: Sequence[Batch]) -> list[Added]:
+    """The same for several batches at once, as if one after the other; what became of each."""
+    one_at_a_time(session, "articles")
+    ids, removed = _ids(session, [article.identity for batch in batches for article in batch.found])
+    fresh: dict[str, tuple[FoundArticle, int | None]] = {}
+    for batch in batches:
+        for article in batch.found:
+            if article.identity not in ids:
+                fresh.setdefault(article.identity, (article, batch.feed_id))
+    hashes = _hashes(session, list(ids.values()))
+    ids |= _insert_articles(session, list(fresh.values()))
+    first_wording = set(fresh)
+    revisions: list[dict[str, Any]] = []
+    result = [Added() for _ in batches]
+    for batch, added in zip(batches, result, strict=True):
+        for article in batch.found:
+            article_id, wording = ids[article.identity], content_hash(article)
+            if article_id in removed or (article_id, wording) in hashes:
+                added.known += 1
+                continue
+            hashes.add((article_id, wording))
+            is_new = article.identity in first_wording
+            first_wording.discard(article.identity)
+            added.new += is_new
+            added.revised += not is_new
+            revisions.append(
+                {
+                    "article_id": article_id,
+                    "seen_at": article.known_at if is_new else max(batch.now, article.known_at),
+                    "title": article.title,
+                    "summary": article.summary,
+                    "body": article.body,
+                    "content_hash": wording,
+                }
             )
-        )
-    return found
+    insert_new(session, Revision, revisions)
+    return result
+
+
+def _ids(session: Session, identities: list[str]) -> tuple[dict[str, int], set[int]]:
+    """The ids of those that are known, by identity; and which of them were taken down."""
+    found: dict[str, int] = {}
+    removed: set[int] = set()
+    for part in chunks(identities):
+        query = select(col(Article.identity), col(Article.id), col(Article.removed_at))
+        for identity, article_id, removed_at in session.execute(query.where(col(Article.identity).in_(part))):
+            found[identity] = article_id
+            if removed_at is not None:
+                removed.add(article_id)
+    return found, removed
 
 
 def _hashes(session: Session, article_ids: list[int]) -> set[tuple[int, str]]:
@@ -96,10 +115,11 @@ def _hashes(session: Session, article_ids: list[int]) -> set[tuple[int, str]]:
     return found
 
 
-def _insert_articles(session: Session, fresh: list[FoundArticle], feed_id: int | None) -> dict[str, int]:
+def _insert_articles(session: Session, fresh: list[tuple[FoundArticle, int | None]]) -> dict[str, int]:
+    """The ids under which the new articles, each with its feed, are now stored, by identity."""
     if not fresh:
         return {}
-    stories = _stories(session, fresh)
+    stories = _stories(session, [article for article, _ in fresh])
     ids = new_ids(session, Article, len(fresh))
     rows = [
         {
@@ -116,10 +136,10 @@ def _insert_articles(session: Session, fresh: list[FoundArticle], feed_id: int |
             "knowledge": article.knowledge,
             "date_note": article.date_note,
         }
-        for article, article_id in zip(fresh, ids, strict=True)
+        for (article, feed_id), article_id in zip(fresh, ids, strict=True)
     ]
     session.connection().execute(insert(table_of(Article)), rows)
-    return {article.identity: article_id for article, article_id in zip(fresh, ids, strict=True)}
+    return {article.identity: article_id for (article, _), article_id in zip(fresh, ids, strict=True)}
 
 
 def _stories(session: Session, fresh: list[FoundArticle]) -> dict[str, int]:
@@ -280,3 +300,27 @@ def get_revisions(session: Session, article_id: int, *, as_of: datetime) -> Sequ
 
 def count_articles(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(Article)) or 0
+
+
+def remove_text(session: Session, article_id: int, *, now: datetime) -> bool:
+    """Delete every text of an article and its address; what was counted stays. False if there is no such article.
+
+    The identity stays too, so that no later visit brings it back.
+    """
+    article = session.get(Article, article_id)
+    if article is None:
+        return False
+    revisions = session.scalars(select(Revision).where(col(Revision.article_id) == article_id)).all()
+    for revision in revisions:
+        revision.title = revision.summary = revision.body = ""
+        for tag in session.scalars(select(NarrativeTag).where(col(NarrativeTag.revision_id) == revision.id)):
+            tag.evidence = []
+        for mention in session.scalars(select(AssetMention).where(col(AssetMention.revision_id) == revision.id)):
+            mention.spans = []
+    article.url, article.removed_at = None, article.removed_at or now
+    others = select(func.count()).where(
+        col(Article.story_id) == article.story_id, col(Article.id) != article_id, col(Article.removed_at).is_(None)
+    )
+    if not session.scalar(others):
+        session.get_one(Story, article.story_id).title_key = f"removed {article.story_id}"
+    return True

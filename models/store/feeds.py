@@ -23,6 +23,10 @@ def get_feed(session: Session, url: str) -> Feed | None:
     return session.scalars(select(Feed).where(col(Feed.url) == url)).first()
 
 
+def get_feeds(session: Session, ids: Sequence[int]) -> dict[int, Feed]:
+    return {feed.id or 0: feed for feed in session.scalars(select(Feed).where(col(Feed.id).in_(ids)))}
+
+
 def due_feeds(session: Session, *, now: datetime, every: bool) -> Sequence[Feed]:
     """Feeds whose next fetch is due, longest waiting first; with `every`, all that are neither removed nor retired."""
     here = col(Feed.removed_at).is_(None), col(Feed.retired_at).is_(None)

@@ -4,29 +4,45 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import ColumnElement, and_, false, func, or_, select
 from sqlmodel import Session, col
 
-from models.articles import Revision
+from models.articles import Article, Revision
 from models.store.sql import chunks, insert_new
 from models.tags import AssetMention, NarrativeTag, Tagged, Tagging
 
 
-def untagged(session: Session, tagger: str, *, after: int, limit: int) -> Sequence[Revision]:
-    """Up to `limit` revisions with an id above `after` that the tagger has not read, by id."""
+def untagged(
+    session: Session, tagger: str, *, after: int, limit: int, languages: Sequence[str] = ("en",)
+) -> Sequence[Revision]:
+    """Up to `limit` revisions with an id above `after` that the tagger has not read, by id; in these languages only."""
     query = (
         select(Revision)
+        .join(Article, col(Article.id) == col(Revision.article_id))
         .outerjoin(Tagging, and_(col(Tagging.revision_id) == Revision.id, col(Tagging.tagger) == tagger))
-        .where(col(Tagging.revision_id).is_(None), col(Revision.id) > after)
+        .where(col(Tagging.revision_id).is_(None), col(Revision.id) > after, _written_in(languages))
         .order_by(col(Revision.id))
         .limit(limit)
     )
     return session.scalars(query).all()
 
 
-def count_untagged(session: Session, tagger: str) -> int:
+def _written_in(languages: Sequence[str]) -> ColumnElement[bool]:
+    """en means en and en-GB."""
+    language = func.lower(col(Article.language))
+    return or_(false(), *(or_(language == name, language.like(f"{name}-%")) for name in languages))
+
+
+def count_untagged(session: Session, tagger: str, *, languages: Sequence[str] = ("en",)) -> int:
+    """Revisions in these languages that the tagger has not read."""
     read = session.scalar(select(func.count()).select_from(Tagging).where(col(Tagging.tagger) == tagger)) or 0
-    return (session.scalar(select(func.count()).select_from(Revision)) or 0) - read
+    query = select(func.count()).select_from(Revision).join(Article, col(Article.id) == col(Revision.article_id))
+    return max(0, (session.scalar(query.where(_written_in(languages))) or 0) - read)
+
+
+def count_other_languages(session: Session, languages: Sequence[str]) -> int:
+    """Articles that are kept and not tagged."""
+    return session.scalar(select(func.count()).select_from(Article).where(~_written_in(languages))) or 0
 
 
 def taggers(session: Session) -> list[str]:

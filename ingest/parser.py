@@ -9,8 +9,9 @@ Does not: fetch, store, or decide what is new.
 import json
 import re
 from calendar import timegm
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from time import struct_time
@@ -20,7 +21,7 @@ from urllib.parse import urljoin
 import feedparser
 
 from ingest.dates import has_no_time, parse_instant, published
-from ingest.identity import canonical_url, identity
+from ingest.identity import canonical_url, guid_key, identity
 from ingest.pace import feed_floor
 from ingest.text import TITLE_CHARACTERS, one_line, plain_text, shortened, storable
 from models.articles import FoundArticle
@@ -91,17 +92,31 @@ def parse_feed(
     parsed = ParsedFeed(title=title, floor=feed_floor(*asks))
     told = str(about.get("language") or "").strip().lower().replace("_", "-")
     told = told if LANGUAGE.fullmatch(told) else ""
-    for number, raw in enumerate(raw_entries, 1):
-        if number > MAX_ENTRIES:
-            parsed.refused.append(f"{len(raw_entries) - MAX_ENTRIES} entries beyond the first {MAX_ENTRIES}")
-            break
+    entries: list[Entry | str] = []
+    for number, raw in enumerate(raw_entries[:MAX_ENTRIES], 1):
         try:
-            parsed.articles.append(_article(read(raw), url, outlet, told or language, seen_at, origin))
-        except ValueError as error:
-            parsed.refused.append(f"entry {number}: {error}")
+            entries.append(read(raw))
         except Exception as error:  # one bad entry never loses the feed
-            parsed.refused.append(f"entry {number}: could not be read ({type(error).__name__}: {error})")
+            entries.append(_refusal(number, error))
+    guids = Counter(entry.guid for entry in entries if isinstance(entry, Entry))
+    for number, entry in enumerate(entries, 1):
+        try:
+            if isinstance(entry, str):
+                parsed.refused.append(entry)
+                continue
+            kept = entry if guids[entry.guid] == 1 else replace(entry, guid=None)  # a guid used twice tells nothing
+            parsed.articles.append(_article(kept, url, outlet, told or language, seen_at, origin))
+        except Exception as error:
+            parsed.refused.append(_refusal(number, error))
+    if len(raw_entries) > MAX_ENTRIES:
+        parsed.refused.append(f"{len(raw_entries) - MAX_ENTRIES} entries beyond the first {MAX_ENTRIES}")
     return parsed
+
+
+def _refusal(number: int, error: Exception) -> str:
+    if isinstance(error, ValueError):
+        return f"entry {number}: {error}"
+    return f"entry {number}: could not be read ({type(error).__name__}: {error})"
 
 
 def _open(content: bytes, content_type: str) -> tuple[dict[str, Any], list[Any], Callable[[Any], Entry]]:
@@ -238,6 +253,7 @@ def _article(entry: Entry, feed_url: str, outlet: str, language: str, seen_at: d
         known_at=seen_at,
         knowledge="observed",
         date_note=note,
+        guid_key=guid_key(entry.guid, canonical, outlet),
     )
 
 

@@ -29,6 +29,8 @@ class FoundArticle:
     known_at: datetime
     knowledge: str
     date_note: str | None = None
+    guid_key: str | None = None
+    """Where an address tells the identity, the key of the guid beside it: it finds an article that has moved."""
 
 
 class Story(SQLModel, table=True):
@@ -68,6 +70,15 @@ class Article(SQLModel, table=True):
     """Why the publisher's date was replaced, if it was."""
     removed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     """When its text was taken down; what was counted stays counted."""
+
+
+class Guid(SQLModel, table=True):
+    """A guid under which an article with an address was first found."""
+
+    __tablename__ = "guids"
+
+    key: str = Field(primary_key=True)
+    article_id: int = Field(foreign_key="articles.id")
 
 
 class Revision(SQLModel, table=True):

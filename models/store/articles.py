@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import and_, exists, func, insert, or_, select
 from sqlmodel import Session, col
 
-from models.articles import Article, FoundArticle, Revision, Story
+from models.articles import Article, FoundArticle, Guid, Revision, Story
 from models.store.sql import chunks, insert_new, new_ids, one_at_a_time, table_of
 from models.tags import AssetMention, NarrativeTag
 
@@ -59,6 +59,7 @@ def add_batches(session: Session, batches: Sequence[Batch]) -> list[Added]:
     """The same for several batches at once, as if one after the other; what became of each."""
     one_at_a_time(session, "articles")
     ids, removed = _ids(session, [article.identity for batch in batches for article in batch.found])
+    ids |= _moved(session, [article for batch in batches for article in batch.found if article.identity not in ids])
     fresh: dict[str, tuple[FoundArticle, int | None]] = {}
     for batch in batches:
         for article in batch.found:
@@ -107,6 +108,31 @@ def _ids(session: Session, identities: list[str]) -> tuple[dict[str, int], set[i
     return found, removed
 
 
+def _moved(session: Session, found: list[FoundArticle]) -> dict[str, int]:
+    """Articles with an unknown address that are known by their guid, under a title alike: they have moved.
+
+    Under another title the guid is taken as one that is used again.
+    """
+    keys = {article.guid_key: article for article in found if article.guid_key is not None}
+    moved: dict[str, int] = {}
+    for part in chunks(list(keys)):
+        query = (
+            select(col(Guid.key), col(Guid.article_id), col(Revision.title))
+            .join(Revision, col(Revision.article_id) == col(Guid.article_id))
+            .where(col(Guid.key).in_(part))
+        )
+        for key, article_id, title in session.execute(query):
+            if _alike(title, keys[key].title):
+                moved[keys[key].identity] = article_id
+    return moved
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether half of the words of two titles are the same."""
+    first, second = set(title_key(one).split()), set(title_key(other).split())
+    return 2 * len(first & second) >= len(first | second)
+
+
 def _hashes(session: Session, article_ids: list[int]) -> set[tuple[int, str]]:
     found: set[tuple[int, str]] = set()
     for part in chunks(article_ids):
@@ -139,6 +165,12 @@ def _insert_articles(session: Session, fresh: list[tuple[FoundArticle, int | Non
         for (article, feed_id), article_id in zip(fresh, ids, strict=True)
     ]
     session.connection().execute(insert(table_of(Article)), rows)
+    guids = [
+        {"key": article.guid_key, "article_id": article_id}
+        for (article, _), article_id in zip(fresh, ids, strict=True)
+        if article.guid_key is not None
+    ]
+    insert_new(session, Guid, guids)
     return {article.identity: article_id for (article, _), article_id in zip(fresh, ids, strict=True)}
 
 

@@ -13,9 +13,9 @@ LONGEST = timedelta(hours=4)
 LONGEST_FLOOR = timedelta(hours=6)
 LONGEST_WAIT = timedelta(days=1)
 """After failures, or as the server asks by Retry-After."""
-SLOWER, FASTER = 1.5, 0.5
-MANY_NEW = 0.5
-"""Where more of a feed's entries are new, some may have been missed."""
+SLOWER, FASTER = 1.5, 0.7
+MANY_NEW = 0.1
+"""Where more of a feed's entries are new, it is worth a visit sooner."""
 JITTER = 0.1
 PERIODS = {"hourly": 1, "daily": 24, "weekly": 24 * 7, "monthly": 24 * 30, "yearly": 24 * 365}
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from sqlmodel import Session
 
+from analysis.buckets import Bucket, floor_one, starts
 from analysis.join import MAX_GAP
 from config import definitions
 from config.definitions import FeedDefinition, FeedKind, MacroSeries
@@ -18,6 +19,8 @@ from models.feeds import REPLAY, Feed
 from models.prices import Watch
 from models.store import feeds as feed_store
 from models.store import prices as price_store
+from models.store.feeds import FeedHealth
+from services.instants import check_range
 
 LONGEST_STEP = {
     "hour": timedelta(hours=6),
@@ -26,6 +29,8 @@ LONGEST_STEP = {
     "month": timedelta(days=62),
 }
 """Between two values in a row; where they lie further apart, values are missing."""
+NEWS_WITHIN = timedelta(days=14)
+NEWS_TOLD_BY, SILENT_TIMES, SILENT_AFTER = 3, 5, timedelta(days=1)
 MAX_ADDRESS, MAX_NAME = 2_000, 200
 
 
@@ -45,6 +50,24 @@ class FeedView:
     next_fetch_at: datetime
     retired_at: datetime | None
     """When its server said that it is gone for good; it is not visited any more."""
+    last_news_at: datetime | None
+    """When a visit last brought a new article, within two weeks."""
+    health: str
+    """fine, failing, silent (it answers, but its news has stopped), retired, or new (not visited yet)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageRow:
+    """One feed in one bucket; buckets without an attempt have no row."""
+
+    bucket_start: datetime
+    outlet: str
+    url: str
+    attempts: int
+    answered: int
+    entries_new: int
+    coverage: float
+    """Answered / attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +110,7 @@ def seed_feeds(session: Session, wanted: Sequence[FeedDefinition], *, now: datet
     )
 
 
-def list_feeds(session: Session) -> list[FeedView]:
+def list_feeds(session: Session, *, now: datetime) -> list[FeedView]:
     return [
         FeedView(
             url=health.feed.url,
@@ -103,8 +126,46 @@ def list_feeds(session: Session) -> list[FeedView]:
             failures=health.feed.failures,
             next_fetch_at=health.feed.next_fetch_at,
             retired_at=health.feed.retired_at,
+            last_news_at=health.last_news_at,
+            health=_health(health, now),
         )
-        for health in feed_store.list_feeds(session)
+        for health in feed_store.list_feeds(session, news_since=now - NEWS_WITHIN)
+    ]
+
+
+def _health(found: FeedHealth, now: datetime) -> str:
+    """A feed is silent when its news stays away for five times as long as it usually does, and for a day at least."""
+    if found.feed.retired_at is not None:
+        return "retired"
+    if found.feed.last_fetched_at is None:
+        return "new"
+    if found.feed.failures:
+        return "failing"
+    if found.last_news_at is None or found.visits_with_news < NEWS_TOLD_BY:
+        return "fine"
+    usual = NEWS_WITHIN / found.visits_with_news
+    return "silent" if now - found.last_news_at > max(SILENT_AFTER, SILENT_TIMES * usual) else "fine"
+
+
+def coverage(
+    session: Session, *, start: datetime | None, end: datetime | None, bucket: Bucket, now: datetime
+) -> list[CoverageRow]:
+    """How many visits each feed had in each bucket, how many it answered and what they brought; by default two weeks.
+
+    Raises: BadRange.
+    """
+    check_range(start, end)
+    end = min(end or now, now)
+    start = start or end - NEWS_WITHIN
+    starts(start, end, bucket)  # refuses a range that is too long
+    totals: dict[tuple[str, str, datetime], list[int]] = {}
+    for outlet, url, hour, *counts in feed_store.fetches_by_hour(session, start=start, end=end):
+        total = totals.setdefault((outlet, url, floor_one(hour, bucket)), [0, 0, 0])
+        for place, count in enumerate(counts):
+            total[place] += count
+    return [
+        CoverageRow(at, outlet, url, attempts, answered, new, round(answered / attempts, 4))
+        for (outlet, url, at), (attempts, answered, new) in totals.items()
     ]
 
 

@@ -210,14 +210,17 @@ def doctor(form: Report = TextFormat.text) -> None:
     database = open_database()
     with database.read() as session:
         record, prices = catalog.record(session), sources.list_prices(session)
-        collected = sources.list_feeds(session)
+        collected = sources.list_feeds(session, now=now())
     failing = [feed for feed in collected if feed.last_error]
+    silent = [feed for feed in collected if feed.health == "silent"]
     say(f"database   {database}, at the newest schema")
     say(f"articles   {record.articles}, of which {record.untagged} untagged")
     waiting = len(feeds()) if not collected else sum(feed.last_fetched_at is None for feed in collected)
     say(f"feeds      {len(collected) or waiting}, of which {len(failing)} failing and {waiting} not visited yet")
     for feed in failing:
         say(f"           {feed.outlet}: {feed.last_error}")
+    for feed in silent:
+        say(f"           {feed.outlet}: answers, but brought nothing new since {feed.last_news_at:%Y-%m-%d %H:%M}")
     held = [series for series in prices if series.n]
     say(f"prices     {len(held)} series with values, {sum(bool(s.last_error) for s in prices)} failing")
     for series in prices:

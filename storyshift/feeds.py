@@ -25,17 +25,19 @@ def feeds_list(form: Report = TextFormat.text) -> None:
     with database.write() as session:
         seed_feeds(session, feeds(), now=now())
     with database.read() as session:
-        found = list_feeds(session)
+        found = list_feeds(session, now=now())
     if form is TextFormat.json:
         put_json([asdict(feed) for feed in found])
         return
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("outlet", "kind", "articles", "last", "next", "url", box=None, header_style="bold")
+    table = Table("outlet", "kind", "health", "articles", "last", "next", "url", box=None, header_style="bold")
     for feed in found:
         said = feed.last_error or (str(feed.last_status) if feed.last_status else "never fetched")
-        table.add_row(feed.outlet, feed.kind, str(feed.articles), said, f"{feed.next_fetch_at:%m-%d %H:%M}", feed.url)
+        table.add_row(
+            feed.outlet, feed.kind, feed.health, str(feed.articles), said, f"{feed.next_fetch_at:%m-%d %H:%M}", feed.url
+        )
     Console().print(table)
 
 
@@ -82,7 +84,7 @@ def feeds_check(
         database = open_database()
         with database.write() as session:
             seed_feeds(session, feeds(), now=at)
-            listed = list_feeds(session)
+            listed = list_feeds(session, now=now())
         wanted = [Feed(url=f.url, outlet=f.outlet, added_at=at, next_fetch_at=at) for f in listed]
     rows = []
     for feed, attempt in zip(wanted, check(wanted, clock=now), strict=True):
@@ -148,7 +150,7 @@ def feeds_export_opml() -> None:
     database = open_database()
     with database.write() as session:
         seed_feeds(session, feeds(), now=now())
-        listed = list_feeds(session)
+        listed = list_feeds(session, now=now())
     print(write_opml(ListedFeed(feed.url, feed.outlet, feed.kind) for feed in listed), end="")
 
 

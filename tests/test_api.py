@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from record import fill
 from sqlalchemy import text
+from sqlmodel import select
 
 from api.app import create_app
 from api.errors import STATUS
@@ -15,6 +16,7 @@ from config import definitions
 from models import errors
 from models.database import Database
 from models.derived import IntensityPoint, JoinedPoint, PricePoint, ShiftPoint, columns
+from models.feeds import Feed, Fetch
 from models.prices import FoundBar
 from models.store.prices import add_bars
 
@@ -57,6 +59,38 @@ def test_prior_rates_are_labelled_and_only_on_when_asked_for(database: Database,
         assert {row["baseline"] for row in started["data"] if row["n_stories"]} == {"prior"}
         assert "archives" in started["meta"]["prior_rates"]
         assert all(row["index"] is not None for row in started["data"] if row["n_stories"])
+
+
+def test_coverage_tells_each_feed_s_visits_and_health_tells_silence_from_failure(
+    database: Database, now: datetime
+) -> None:
+    hour = timedelta(hours=1)
+    with database.write() as session:
+        for name, failures in (("Steady", 0), ("Silent", 0), ("Failing", 2), ("Young", 0)):
+            url = f"https://{name}.example/feed"
+            visited = None if name == "Young" else now
+            session.add(
+                Feed(url=url, outlet=name, added_at=now, next_fetch_at=now, last_fetched_at=visited, failures=failures)
+            )
+    with database.write() as session:
+        ids = {feed.outlet: feed.id or 0 for feed in session.exec(select(Feed))}
+        for n in range(1, 13 * 24):
+            steady = Fetch(feed_id=ids["Steady"], at=now - n * hour, outcome="ok", entries_new=n % 4 == 0)
+            silent = Fetch(feed_id=ids["Silent"], at=now - n * hour, outcome="ok", entries_new=n > 120)
+            failing = Fetch(feed_id=ids["Failing"], at=now - n * hour, outcome="ok" if n > 2 else "failed")
+            session.add_all([steady, silent, failing])
+    with client_of(database, now) as client:
+        health = {feed["outlet"]: feed["health"] for feed in client.get("/v1/feeds").json()["data"]}
+        assert health == {"Steady": "fine", "Silent": "silent", "Failing": "failing", "Young": "new"}
+        rows = client.get("/v1/coverage?start=2026-11-20&end=2026-11-22").json()["data"]
+        last = {row["outlet"]: row for row in rows if row["bucket_start"] == "2026-11-21T00:00:00Z"}
+        assert (last["Steady"]["attempts"], last["Steady"]["entries_new"]) == (12, 3)
+        assert (last["Failing"]["attempts"], last["Failing"]["answered"], last["Failing"]["coverage"]) == (
+            12,
+            10,
+            0.8333,
+        )
+        assert client.get("/v1/coverage?start=2026-11-22&end=2026-11-20").status_code == 422
 
 
 def test_prices_by_the_hour_are_kept_apart_from_the_days(database: Database, client: TestClient, now: datetime) -> None:
@@ -229,7 +263,14 @@ def test_every_route_says_in_openapi_what_it_does(empty: TestClient) -> None:
         "/v1/prices/{asset}",
         "/v1/joined",
     }
-    wanted |= {"/v1/articles", "/v1/articles/{article_id}", "/v1/feeds", "/v1/health/live", "/v1/health/ready"}
+    wanted |= {
+        "/v1/coverage",
+        "/v1/articles",
+        "/v1/articles/{article_id}",
+        "/v1/feeds",
+        "/v1/health/live",
+        "/v1/health/ready",
+    }
     assert set(paths) == wanted
     assert all(route["get"]["description"] for route in paths.values())
 

@@ -78,7 +78,7 @@ def test_a_failed_feed_is_stored_as_data_and_the_others_go_on(
     assert (report.feeds, report.fetched, report.failed, report.new_articles) == (2, 1, 1, 1)
     assert told in report.errors[0]["error"]
     with database.read() as session:
-        health = {item.feed.url.rpartition("/")[2]: item for item in list_feeds(session)}
+        health = {item.feed.url.rpartition("/")[2]: item for item in list_feeds(session, news_since=now)}
         assert told in (health["bad"].feed.last_error or "")
         assert (health["bad"].feed.failures, health["bad"].articles, health["good"].articles) == (1, 0, 1)
         assert told in (session.exec(select(Fetch).where(Fetch.outcome == "failed")).one().error or "")
@@ -96,7 +96,7 @@ def test_a_feed_removed_while_it_is_fetched_stays_removed(database: Database, no
         add(database, now, url)
         assert visit(database, now).new_articles == 1
     with database.read() as session:
-        assert list_feeds(session) == []
+        assert list_feeds(session, news_since=now) == []
 
 
 def test_what_was_fetched_is_known_when_it_came_and_not_when_it_was_asked_for(

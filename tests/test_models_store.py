@@ -174,7 +174,7 @@ def test_a_removed_feed_is_not_seeded_again_and_the_longest_waiting_is_due_first
         due_feeds(session, now=now, every=False)[0].removed_at = now
     with database.write() as session:
         assert seed_feeds(session, [feed("a"), feed("b")]) == 0
-        assert [health.feed.outlet for health in list_feeds(session)] == ["a", "c"]
+        assert [health.feed.outlet for health in list_feeds(session, news_since=now)] == ["a", "c"]
 
 
 def test_articles_in_other_languages_are_kept_and_counted_but_not_read(database: Database, now: datetime) -> None:

@@ -4,13 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 
+from analysis.buckets import Bucket
 from api.schemas import AsOf, End, ErrorAnswer, Listed, Start, Tagger
 from config.definitions import BASELINE_TAGGER
 from services import articles as article_service
 from services import sources
 from services.articles import ArticlePage, ArticleQuestion, WholeArticle
 from services.instants import parse_as_of, parse_bound
-from services.sources import FeedView
+from services.sources import CoverageRow, FeedView
 
 router = APIRouter(
     prefix="/v1", tags=["articles"], responses={422: {"model": ErrorAnswer}, 503: {"model": ErrorAnswer}}
@@ -64,4 +65,20 @@ def article(
 def feeds(request: Request) -> Listed[FeedView]:
     """Every feed that is collected, with what its server last said."""
     with request.app.state.database.read() as session:
-        return Listed[FeedView](data=sources.list_feeds(session))
+        return Listed[FeedView](data=sources.list_feeds(session, now=request.app.state.clock()))
+
+
+@router.get("/coverage")
+def coverage(
+    request: Request,
+    start: Annotated[str | None, Query(description="First instant. Default: two weeks before the end.")] = None,
+    end: Annotated[str | None, Query(description="End, exclusive. Default: now.")] = None,
+    bucket: Annotated[Bucket, Query(description="Width of a bucket, aligned to UTC.")] = "day",
+) -> Listed[CoverageRow]:
+    """The record of collecting: visits to each feed by bucket, how many it answered, and the articles they brought."""
+    state = request.app.state
+    with state.database.read() as session:
+        rows = sources.coverage(
+            session, start=parse_bound(start, "start"), end=parse_bound(end, "end"), bucket=bucket, now=state.clock()
+        )
+    return Listed[CoverageRow](data=rows)

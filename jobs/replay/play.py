@@ -57,7 +57,7 @@ def play(database: Database, *, now: datetime, progress: Callable[[int, int], No
 def _take_feeds(database: Database, addresses: dict[str, str], *, now: datetime) -> None:
     """Let the record's feeds be these, and no others: a replay server has another port each time."""
     with database.write() as session:
-        for feed in list_feeds(session):
+        for feed in list_feeds(session, now=now):
             remove_feed(session, feed.url, now=now)
         for outlet, url in addresses.items():
             add_feed(session, url, outlet=outlet, kind=REPLAY, language="en", now=now)

@@ -403,6 +403,7 @@ function emptyItem() {
 function articleItem(article) {
   const item = document.createElement("li");
   const title = document.createElement("h3");
+  if (!article.title) title.append("Taken down");
   const words = highlighted(article, "title");
   if (/^https?:\/\//i.test(article.url || "")) {
     const link = document.createElement("a");
@@ -482,6 +483,7 @@ async function tellSources() {
   tellCollecting(feeds, known);
   const failing = feeds.filter((feed) => feed.last_error);
   const waiting = feeds.filter((feed) => !feed.last_fetched_at).length;
+  const quiet = feeds.filter((feed) => feed.health === "silent" || feed.health === "retired");
   const silent = prices.filter((series) => series.last_error);
   element("sources").hidden = !feeds.length && !prices.length;
   element("sources").querySelector("summary").textContent = [
@@ -492,6 +494,8 @@ async function tellSources() {
   for (const series of silent) said.set(series.last_error, [...(said.get(series.last_error) || []), seriesName(series)]);
   const items = [
     ...failing.map((feed) => sourceItem(feed.outlet, `${feed.last_error} (${feed.failures} in a row; ${feed.articles} articles so far) ${feed.url}`)),
+    ...quiet.map((feed) => sourceItem(feed.outlet, feed.health === "retired" ? `gone for good, by its server: ${feed.url}`
+      : `answers, but brought nothing new since ${feed.last_news_at.slice(0, 16).replace("T", " ")}: ${feed.url}`)),
     ...[...said].map(([error, names]) => sourceItem(names.join(", "), error)),
     ...prices.flatMap((series) => series.gaps.map(([from, to]) => sourceItem(seriesName(series), `nothing from ${from.slice(0, 10)} to ${to.slice(0, 10)}`))),
   ];

@@ -6,8 +6,10 @@ carries IPv4) is refused before a byte is sent. Behind a proxy (HTTPS_PROXY) the
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
@@ -115,11 +117,17 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         return [ip_address(name) for name in names]
 
 
+@lru_cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates that are trusted; reading them takes 20 ms."""
+    return httpx.create_ssl_context()
+
+
 class GuardedTransport(httpx.AsyncHTTPTransport):
     def __init__(self, reach: Reach, *, connections: int) -> None:
         super().__init__()
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=httpx.create_ssl_context(),
+            ssl_context=_trusted(),
             max_connections=connections,
             max_keepalive_connections=0,  # feeds lie on many hosts; a kept connection can cost 40 ms (delayed ACK)
             network_backend=GuardedBackend(reach),

@@ -9,6 +9,7 @@ import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -31,8 +32,8 @@ from models.store.articles import Added, Batch, add_batches
 
 AT_ONCE = 32
 AT_ONCE_PER_HOST = 6
-GATHER_SECONDS = 0.1
-"""Before storing, so that many visits share a transaction."""
+GATHER_SECONDS, GATHER_STEP = 0.1, 0.01
+"""How long to wait before storing, so that many visits share a transaction; all have come in is long enough."""
 MOVED_AFTER = 3
 """Visits in a row that say a feed moved for good before we believe it."""
 log = logging.getLogger("storyshift.collect")
@@ -71,11 +72,13 @@ def collect(
     clock: Clock,
     every: bool = False,
     reach: Reach | None = None,
+    parsers: Parsers | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CollectReport:
     """Visit all feeds that are due (with `every`, all). `progress` is told (done, of).
 
-    `reach` is what may be connected to besides the public internet; by default what the settings allow.
+    `reach` is what may be connected to besides the public internet; by default what the settings allow. `parsers` are
+    the caller's, for many rounds; by default they are started and stopped with this one.
     Raises: DatabaseUnavailable; what was committed before stays.
     """
     began = perf_counter()
@@ -84,7 +87,8 @@ def collect(
     report = CollectReport(feeds=len(feeds))
     if feeds:
         reach = reach or Reach.from_settings()
-        asyncio.run(_collect(database, feeds, clock, reach, report, progress or (lambda *_: None)))
+        with nullcontext(parsers) if parsers else Parsers() as used:
+            asyncio.run(_collect(database, feeds, clock, reach, used, report, progress or (lambda *_: None)))
     report.seconds = round(perf_counter() - began, 3)
     return report
 
@@ -94,6 +98,7 @@ async def _collect(
     feeds: Sequence[Feed],
     clock: Clock,
     reach: Reach,
+    parsers: Parsers,
     report: CollectReport,
     progress: Callable[[int, int], None],
 ) -> None:
@@ -108,23 +113,24 @@ async def _collect(
             attempt = await _attempt(http, parsers, feed, clock)
         waiting.append((feed, attempt))
         async with one_writer:  # the first one in stores all that wait by then
-            if waiting:
-                await asyncio.sleep(GATHER_SECONDS)
+            gathered = 0.0
+            while waiting and done + len(waiting) < len(feeds) and gathered < GATHER_SECONDS:
+                await asyncio.sleep(GATHER_STEP)
+                gathered += GATHER_STEP
             if batch := [waiting.pop(0) for _ in range(len(waiting))]:
                 await asyncio.to_thread(_keep, database, batch, report)
         done += 1
         progress(done, len(feeds))
 
     async with client(get_settings().contact, reach, connections=AT_ONCE) as http:
-        with Parsers() as parsers:
-            visits = [asyncio.create_task(visit(feed)) for feed in feeds]
-            try:
-                for ended in asyncio.as_completed(visits):
-                    await ended
-            finally:  # Ctrl-C, or the database is gone: no visit is waited for
-                for task in visits:
-                    if not task.cancel() and not task.cancelled():
-                        task.exception()  # seen: the first one is raised already
+        visits = [asyncio.create_task(visit(feed)) for feed in feeds]
+        try:
+            for ended in asyncio.as_completed(visits):
+                await ended
+        finally:  # Ctrl-C, or the database is gone: no visit is waited for
+            for task in visits:
+                if not task.cancel() and not task.cancelled():
+                    task.exception()  # seen: the first one is raised already
 
 
 def check(feeds: Sequence[Feed], *, clock: Clock, reach: Reach | None = None) -> list[Attempt]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, time
 
 from ingest.guard import LOOPBACK
+from ingest.processes import Parsers
 from jobs.collect import collect
 from jobs.imports import import_macro, import_prices
 from jobs.replay.briefs import HERE, briefs
@@ -43,11 +44,11 @@ def play(database: Database, *, now: datetime, progress: Callable[[int, int], No
     def clock() -> datetime:
         return at
 
-    with ReplayServer(clock) as server:
+    with ReplayServer(clock) as server, Parsers() as parsers:
         _take_feeds(database, server.addresses, now=at)
         for done, day in enumerate(todo, 1):
             at = datetime.combine(day, END_OF_STEP)
-            collect(database, clock=clock, every=True, reach=LOOPBACK)
+            collect(database, clock=clock, every=True, reach=LOOPBACK, parsers=parsers)
             tag_untagged(database, tagger, clock=clock)
             progress(done, len(todo))
         _take_feeds(database, {}, now=at)

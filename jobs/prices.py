@@ -34,6 +34,7 @@ LATE_AGAIN = timedelta(hours=1)
 MACRO_AGAIN = timedelta(hours=6)
 FAILED_AGAIN, FAILED_AT_MOST = timedelta(minutes=5), timedelta(hours=6)
 HOURLY_SOURCE = "ccxt"
+EVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -141,13 +142,14 @@ def _keep(database: Database, watch: Watch, page: Page, symbol: str, *, whole: b
     with database.write() as session:
         mine = session.get_one(Watch, watch.id)
         mine.since, mine.answered_by = mine.since or now, page.told_by
+        assumed_to = mine.since if mine.whole_at is None else EVER  # what a later load finds was not known before
         if whole and page.quotes:
             last = page.quotes[-1].at
             mine.whole_to = last.date() if isinstance(last, datetime) else last
         if watch.kind == "macro":
             points = points_of(page.quotes, watch.key, definitions.macro(watch.key))
             return price_store.add_points(
-                session, watch.key, points, source=page.told_by, now=now, watched_since=mine.since
+                session, watch.key, points, source=page.told_by, now=now, watched_since=assumed_to
             )
         return price_store.add_bars(
             session,
@@ -156,7 +158,7 @@ def _keep(database: Database, watch: Watch, page: Page, symbol: str, *, whole: b
             source=f"{page.told_by}:{symbol}",
             now=now,
             interval=_interval(watch),
-            watched_since=mine.since,
+            watched_since=assumed_to,
         )
 
 

@@ -80,7 +80,7 @@ class Watch(SQLModel, table=True):
     key: str
     interval: str
     since: datetime | None = Field(default=None, sa_type=UTCDateTime)
-    """The first load. What was struck before is history, assumed known at once; what comes after is known when seen."""
+    """The first load. What it finds of before is history, assumed known at once; all else is known when it is seen."""
     whole_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     """When the whole history was last loaded to its end, so that gaps and old corrections were found."""
     whole_to: date | None = None

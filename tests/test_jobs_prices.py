@@ -201,6 +201,7 @@ def test_half_a_year_that_was_missing_is_filled_once_the_source_has_it(
     load(database, sources, now + 8 * DAY, every=True)
     filled = closes(database, "SPX", now + 8 * DAY)
     assert {day for day in hole if day.weekday() < 5} <= set(filled)
+    assert not hole & set(closes(database, "SPX", now + 7 * DAY))  # what was not there then stays so
 
 
 def test_a_source_that_fails_is_asked_ever_more_rarely_and_taken_back(

@@ -470,9 +470,10 @@ function tellCollecting(feeds, record) {
   const visited = feeds.filter((feed) => feed.last_fetched_at);
   const next = Math.min(...feeds.map((feed) => Date.parse(feed.next_fetch_at)));
   const minutes = Math.max(0, Math.round((next - Date.now()) / 60000));
+  const failing = feeds.filter((feed) => feed.last_error).length;
   element("collecting").hidden = !feeds.length;
   element("collecting").textContent = [
-    visited.length < feeds.length ? `Collecting: ${visited.length} of ${feeds.length} feeds visited` : `${feeds.length} feeds collected`,
+    visited.length < feeds.length ? `Collecting: ${visited.length} of ${feeds.length} feeds visited` : `${feeds.length} feeds collected${failing ? `, ${failing} of them failing (see Sources)` : ""}`,
     `${record.articles.toLocaleString("en")} articles so far${record.untagged ? `, ${record.untagged.toLocaleString("en")} still to be tagged` : ""}`,
     visited.length < feeds.length ? "" : minutes ? `next look in ${minutes} min` : "next look now",
   ].filter(Boolean).join("; ") + ".";

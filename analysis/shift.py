@@ -135,9 +135,8 @@ def daily_shift(
     counts = _pole_counts(carried, exposure.index, poles)
     own, progress = _history(exposure)
     ready = own if prior is None else np.ones_like(own)
-    ratios = {
-        name: _ratio(counts[name], exposure, own, None if prior is None else prior.get(name)) for name in poles.all
-    }
+    rates = prior or {}
+    ratios = {name: _ratio(counts[name], exposure, own, rates.get(name)) for name in poles.all}
     panic, devaluation = _mean([ratios[n] for n in poles.panic]), _mean([ratios[n] for n in poles.devaluation])
     doubted = _mean([ratios[n] for n in poles.money_doubted])
     result = _theta(panic, devaluation)
@@ -170,7 +169,7 @@ def ready_on(totals: pd.DataFrame, *, now: datetime) -> date | None:
     today = pd.Timestamp(now).floor("D")
     days = pd.date_range(exposure.index.min(), max(today, exposure.index.max()) + WARM_UP, freq="D", unit="us")
     coming = pd.Series((days >= today).astype("float64"), index=days)
-    ready, _ = _history(exposure.reindex(days, fill_value=0).combine(coming, max))
+    ready, _ = _history(exposure.reindex(days, fill_value=0).clip(lower=coming))
     return days[int(np.argmax(ready))].date()
 
 

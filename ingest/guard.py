@@ -125,7 +125,7 @@ def _trusted() -> ssl.SSLContext:
 
 class GuardedTransport(httpx.AsyncHTTPTransport):
     def __init__(self, reach: Reach, *, connections: int) -> None:
-        super().__init__()
+        super().__init__(verify=_trusted())
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=_trusted(),
             max_connections=connections,

@@ -1,14 +1,16 @@
-"""Collecting: due feeds are fetched, parsed and stored, one commit a feed. A failed feed is stored as data.
+"""Collecting: due feeds are fetched, parsed and stored; visits that end together share a commit, whole feeds each.
 
 store: due feeds -> fetcher (conditional GET, some at a time) -> parser, in processes that can be killed
        -> store: articles, the attempt, when to come again
+
+A failed feed is stored as data.
 """
 
 import asyncio
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -62,6 +64,7 @@ class Attempt:
     at: datetime
     seconds: float
     answer: Answer | None = None
+    body_hash: str | None = None
     parsed: ParsedFeed | None = None
     error: FeedError | None = None
 
@@ -102,28 +105,27 @@ async def _collect(
     report: CollectReport,
     progress: Callable[[int, int], None],
 ) -> None:
-    room, one_writer = asyncio.Semaphore(AT_ONCE), asyncio.Lock()
+    one_writer = asyncio.Lock()
     waiting: list[tuple[Feed, Attempt]] = []
-    at_host: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE_PER_HOST))
     done = 0
 
-    async def visit(feed: Feed) -> None:
+    async def visit_and_keep(feed: Feed) -> None:
         nonlocal done
-        async with at_host[urlsplit(feed.url).netloc], room:
-            attempt = await _attempt(http, parsers, feed, clock)
-        waiting.append((feed, attempt))
+        waiting.append((feed, await visit(feed)))
         async with one_writer:  # the first one in stores all that wait by then
             gathered = 0.0
             while waiting and done + len(waiting) < len(feeds) and gathered < GATHER_SECONDS:
                 await asyncio.sleep(GATHER_STEP)
                 gathered += GATHER_STEP
-            if batch := [waiting.pop(0) for _ in range(len(waiting))]:
+            if batch := waiting.copy():
+                waiting.clear()
                 await asyncio.to_thread(_keep, database, batch, report)
         done += 1
         progress(done, len(feeds))
 
     async with client(get_settings().contact, reach, connections=AT_ONCE) as http:
-        visits = [asyncio.create_task(visit(feed)) for feed in feeds]
+        visit = _visitor(http, parsers, clock)
+        visits = [asyncio.create_task(visit_and_keep(feed)) for feed in feeds]
         try:
             for ended in asyncio.as_completed(visits):
                 await ended
@@ -137,17 +139,23 @@ def check(feeds: Sequence[Feed], *, clock: Clock, reach: Reach | None = None) ->
     """Visit these feeds and read them, storing nothing: what each visit brought, in their order."""
 
     async def all_of_them() -> list[Attempt]:
-        room = asyncio.Semaphore(AT_ONCE)
         async with client(get_settings().contact, reach or Reach.from_settings(), connections=AT_ONCE) as http:
             with Parsers() as parsers:
-
-                async def one(feed: Feed) -> Attempt:
-                    async with room:
-                        return await _attempt(http, parsers, feed, clock)
-
-                return list(await asyncio.gather(*map(one, feeds)))
+                return list(await asyncio.gather(*map(_visitor(http, parsers, clock), feeds)))
 
     return asyncio.run(all_of_them())
+
+
+def _visitor(http: AsyncClient, parsers: Parsers, clock: Clock) -> Callable[[Feed], Awaitable[Attempt]]:
+    """Visits a feed when there is room, at its host and in all."""
+    room = asyncio.Semaphore(AT_ONCE)
+    at_host: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE_PER_HOST))
+
+    async def visit(feed: Feed) -> Attempt:
+        async with at_host[urlsplit(feed.url).netloc], room:
+            return await _attempt(http, parsers, feed, clock)
+
+    return visit
 
 
 async def _attempt(http: AsyncClient, parsers: Parsers, feed: Feed, clock: Clock) -> Attempt:
@@ -155,7 +163,8 @@ async def _attempt(http: AsyncClient, parsers: Parsers, feed: Feed, clock: Clock
     try:
         answer = await fetch(http, feed.url, etag=feed.etag, last_modified=feed.last_modified)
         at, parsed = clock(), None  # known now, and not when we asked
-        if answer.content is not None and _hash(answer.content) != feed.body_hash:
+        body_hash = None if answer.content is None else hashlib.sha256(answer.content).hexdigest()[:32]
+        if answer.content is not None and body_hash != feed.body_hash:
             parsed = await parsers.parse(
                 answer.content,
                 url=answer.url,
@@ -165,16 +174,12 @@ async def _attempt(http: AsyncClient, parsers: Parsers, feed: Feed, clock: Clock
                 content_type=answer.content_type,
                 origin="replay" if feed.kind == REPLAY else "live",
             )
-        return Attempt(at, perf_counter() - began, answer, parsed)
+        return Attempt(at, perf_counter() - began, answer, body_hash, parsed)
     except FeedError as error:
         return Attempt(at, perf_counter() - began, answer, error=error)
     except Exception as error:  # whatever a server makes a library do, the other feeds go on
         failure = FeedError("unexpected", f"{type(error).__name__}: {error}")
         return Attempt(at, perf_counter() - began, answer, error=failure)
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:32]
 
 
 def _keep(database: Database, batch: list[tuple[Feed, Attempt]], report: CollectReport) -> None:
@@ -235,7 +240,7 @@ def _note(session: Session, current: Feed, attempt: Attempt, added: Added) -> No
         _note_move(session, current, answer)
     if parsed is not None and answer is not None:
         current.etag, current.last_modified = answer.etag, answer.last_modified
-        current.body_hash = _hash(answer.content or b"")
+        current.body_hash = attempt.body_hash
         current.title = parsed.title or current.title
     session.add(
         Fetch(

@@ -7,7 +7,7 @@ Between them only the last days are asked for. A load that breaks off goes on wh
 stops no other, and what it said is kept with its watch.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -61,11 +61,16 @@ class LoadReport:
     @property
     def failures(self) -> dict[str, list[str]]:
         """What was said, and of which series."""
-        found: dict[str, list[str]] = {}
-        for loaded in self.series:
-            if loaded.error:
-                found.setdefault(loaded.error, []).append(loaded.name)
-        return found
+        return by_error((loaded.error, loaded.name) for loaded in self.series)
+
+
+def by_error(said: Iterable[tuple[str | None, str]]) -> dict[str, list[str]]:
+    """(error, name) pairs as the names to each error; those without an error are left out."""
+    found: dict[str, list[str]] = {}
+    for error, name in said:
+        if error:
+            found.setdefault(error, []).append(name)
+    return found
 
 
 def wanted() -> list[tuple[str, str, str]]:
@@ -73,9 +78,8 @@ def wanted() -> list[tuple[str, str, str]]:
     assets = [(key, asset.source) for key, asset in definitions.assets().items() if asset.source]
     daily = [("price", key, "day") for key, _ in assets]
     hourly = [("price", key, "hour") for key, source in assets if source.startswith(HOURLY_SOURCE)]
-    return (
-        daily + hourly + [("macro", key, "day") for key, series in definitions.macro_series().items() if series.source]
-    )
+    macro = [("macro", key, "day") for key, series in definitions.macro_series().items() if series.source]
+    return daily + hourly + macro
 
 
 def load_prices(

@@ -1,6 +1,7 @@
 """Where things come from and how that goes: feeds (listing, adding, removing), prices and macro series (listing)."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 
 from sqlmodel import Session
 
-from analysis.buckets import Bucket, floor_one, starts
+from analysis.buckets import Bucket, starts
 from analysis.join import MAX_GAP
 from config import definitions
 from config.definitions import FeedDefinition, FeedKind, MacroSeries
@@ -157,10 +158,10 @@ def coverage(
     check_range(start, end)
     end = min(end or now, now)
     start = start or end - NEWS_WITHIN
-    starts(start, end, bucket)  # refuses a range that is too long
+    begins = starts(start, end, bucket)
     totals: dict[tuple[str, str, datetime], list[int]] = {}
     for outlet, url, hour, *counts in feed_store.fetches_by_hour(session, start=start, end=end):
-        total = totals.setdefault((outlet, url, floor_one(hour, bucket)), [0, 0, 0])
+        total = totals.setdefault((outlet, url, begins[bisect_right(begins, hour) - 1]), [0, 0, 0])
         for place, count in enumerate(counts):
             total[place] += count
     return [

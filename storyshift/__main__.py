@@ -205,6 +205,7 @@ def doctor(form: Report = TextFormat.text) -> None:
     from config.definitions import feeds
     from ingest.sources import open_one_by_one
     from jobs.doctor import check_sources
+    from jobs.prices import by_error
     from services import catalog, sources
 
     database = open_database()
@@ -226,11 +227,7 @@ def doctor(form: Report = TextFormat.text) -> None:
     for series in prices:
         for before, after in series.gaps:
             say(f"           {series.key} by the {series.interval}: nothing from {before:%Y-%m-%d} to {after:%Y-%m-%d}")
-    failures: dict[str, list[str]] = {}
-    for series in prices:
-        if series.last_error:
-            failures.setdefault(series.last_error, []).append(f"{series.key} by the {series.interval}")
-    for said, names in failures.items():
+    for said, names in by_error((s.last_error, f"{s.key} by the {s.interval}") for s in prices).items():
         say(f"           {said} Series: {', '.join(names)}.")
     checks = []
     for check in check_sources(open_one_by_one(), now=now()):

@@ -1,7 +1,7 @@
 """The commands about feeds, and the one about single articles."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,15 +9,15 @@ from models.errors import BadInput, UnknownName
 from storyshift.output import put_json, say
 from storyshift.shell import Report, TextFormat, now, open_database
 
+if TYPE_CHECKING:
+    from services.sources import FeedView
+
 feeds_app = typer.Typer(help="The feeds that are collected.", no_args_is_help=True)
 articles_app = typer.Typer(help="Single articles.", no_args_is_help=True)
 
 
-@feeds_app.command("list")
-def feeds_list(form: Report = TextFormat.text) -> None:
-    """Every feed with what its server last said."""
-    from dataclasses import asdict
-
+def _collected() -> "list[FeedView]":
+    """The feeds of the database, those of feeds.toml brought in."""
     from config.definitions import feeds
     from services.sources import list_feeds, seed_feeds
 
@@ -25,7 +25,15 @@ def feeds_list(form: Report = TextFormat.text) -> None:
     with database.write() as session:
         seed_feeds(session, feeds(), now=now())
     with database.read() as session:
-        found = list_feeds(session, now=now())
+        return list_feeds(session, now=now())
+
+
+@feeds_app.command("list")
+def feeds_list(form: Report = TextFormat.text) -> None:
+    """Every feed with what its server last said."""
+    from dataclasses import asdict
+
+    found = _collected()
     if form is TextFormat.json:
         put_json([asdict(feed) for feed in found])
         return
@@ -72,20 +80,14 @@ def feeds_check(
     form: Report = TextFormat.text,
 ) -> None:
     """Visit feeds and say what each answers, storing nothing."""
-    from config.definitions import feeds
     from jobs.collect import check
     from models.feeds import Feed
-    from services.sources import list_feeds, seed_feeds
 
     at = now()
     if urls:
         wanted = [Feed(url=url, outlet=url, added_at=at, next_fetch_at=at) for url in urls]
     else:
-        database = open_database()
-        with database.write() as session:
-            seed_feeds(session, feeds(), now=at)
-            listed = list_feeds(session, now=now())
-        wanted = [Feed(url=f.url, outlet=f.outlet, added_at=at, next_fetch_at=at) for f in listed]
+        wanted = [Feed(url=f.url, outlet=f.outlet, added_at=at, next_fetch_at=at) for f in _collected()]
     rows = []
     for feed, attempt in zip(wanted, check(wanted, clock=now), strict=True):
         articles = attempt.parsed.articles if attempt.parsed else []
@@ -143,15 +145,9 @@ def feeds_import_opml(
 @feeds_app.command("export-opml")
 def feeds_export_opml() -> None:
     """Write the feeds that are collected to stdout, as OPML, by kind."""
-    from config.definitions import feeds
     from ingest.opml import ListedFeed, write_opml
-    from services.sources import list_feeds, seed_feeds
 
-    database = open_database()
-    with database.write() as session:
-        seed_feeds(session, feeds(), now=now())
-        listed = list_feeds(session, now=now())
-    print(write_opml(ListedFeed(feed.url, feed.outlet, feed.kind) for feed in listed), end="")
+    print(write_opml(ListedFeed(feed.url, feed.outlet, feed.kind) for feed in _collected()), end="")
 
 
 @articles_app.command("remove")

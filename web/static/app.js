@@ -84,7 +84,7 @@ async function show() {
     ]);
     if (turn !== asked) return;
     shifts = shift.data;
-    young = !shift.meta.ready_on || Date.parse(shift.meta.ready_on) > Date.parse(shift.meta.as_of);
+    young = isYoung(shift.meta);
     tellMessage("");
     tellVerdict(shift);
     draw(shifts, intensity.data, prices);
@@ -291,6 +291,7 @@ function tellVerdict(shift) {
     `tags by ${shift.meta.tagger}.` + (told.baseline === "prior" ? ` Usual rates: ${shift.meta.prior_rates}, until the record has its own${readyWhen(shift)}.` : "");
 }
 
+const isYoung = (meta) => !meta.ready_on || Date.parse(meta.ready_on) > Date.parse(meta.as_of);
 const readyWhen = (shift) => (shift.meta.ready_on ? ` (about ${longDay(shift.meta.ready_on)})` : "");
 const longDay = (day) => new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", dateStyle: "long" }).format(new Date(day));
 
@@ -307,7 +308,7 @@ function tellWarmingUp(shift) {
   } else if (!stories) {
     element("verdict").textContent = "There are no tagged articles in this range.";
     element("caveat").textContent = "";
-  } else if (Date.parse(ready) > Date.parse(shift.meta.as_of)) {
+  } else if (isYoung(shift.meta)) {
     element("verdict").textContent = `Warming up: θ will speak from about ${longDay(ready)}.`;
     element("caveat").textContent =
       `It compares each narrative with its usual rate, which takes ${shift.meta.baseline_needs_days} days of news; ` +
@@ -556,10 +557,10 @@ element("prior").addEventListener("click", () => {
   show();
 });
 
-// Without a range in the address: the last year by week; of a young record the last three months by day.
+// Without a range in the address: the last year by week; of a young record the last month by day.
 async function chooseRange() {
   const { meta } = await ask("shift", { bucket: "week" });
-  young = !meta.ready_on || Date.parse(meta.ready_on) > Date.parse(meta.as_of);
+  young = isYoung(meta);
   const end = view.end || (young ? isoDay(Date.parse(meta.as_of) + DAY) : meta.end.slice(0, 10));
   const start = view.start || (young ? isoDay(Date.parse(end) - 31 * DAY) : meta.start.slice(0, 10));
   Object.assign(view, { start, end, bucket: view.bucket || (young ? "day" : "week") });

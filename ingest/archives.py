@@ -8,8 +8,8 @@ from ingest.dates import EARLIEST, has_no_time, parse_instant, published
 from ingest.identity import canonical_url, identity
 from ingest.rows import Row
 from ingest.text import OUTLET_CHARACTERS, TITLE_CHARACTERS, one_line, plain_text, shortened
-from models.articles import FoundArticle
-from models.base import end_of_day
+from models.clocks import end_of_day
+from models.found import FoundArticle
 
 NEEDS = ("published_at", "title")
 UNKNOWN_OUTLET = "unknown"

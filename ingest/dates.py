@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from models.base import end_of_day
+from models.clocks import end_of_day
 
 EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
 """No feed or archive of ours is older; an earlier date is a broken one (1970 is a computer's zero)."""

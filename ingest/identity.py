@@ -58,7 +58,7 @@ def _query(query: str) -> str:
 
 def guid_key(guid: str | None, canonical: str | None, outlet: str) -> str | None:
     """The second key of an entry that has an address; None where the guid is that address again."""
-    if not guid or canonical is None or canonical_url(guid) == canonical:
+    if not guid or canonical is None or ("://" in guid and canonical_url(guid) == canonical):
         return None
     return "g:" + _digest(outlet, guid)
 

@@ -24,8 +24,8 @@ from ingest.dates import has_no_time, parse_instant, published
 from ingest.identity import canonical_url, guid_key, identity
 from ingest.pace import feed_floor
 from ingest.text import TITLE_CHARACTERS, one_line, plain_text, shortened, storable
-from models.articles import FoundArticle
 from models.errors import FeedError
+from models.found import FoundArticle
 
 MADE_TITLE_CHARACTERS = 300
 """A title made of the text's beginning, where an entry has none, is cut here."""
@@ -261,9 +261,11 @@ def _address(feed_url: str, link: str | None) -> tuple[str | None, str | None]:
     """The entry's absolute http(s) address and its canonical form; None where it has none that can be used."""
     if not link:
         return None, None
-    try:
-        url = urljoin(feed_url, link.strip())
-    except ValueError:
-        return None, None
+    url = link.strip()
+    if not url.startswith(("https://", "http://")):
+        try:
+            url = urljoin(feed_url, url)
+        except ValueError:
+            return None, None
     canonical = canonical_url(url)
     return (url, canonical) if canonical is not None else (None, None)

@@ -14,7 +14,7 @@ from config.definitions import Asset, MacroSeries
 from ingest.calendars import close_instants
 from ingest.dates import has_no_time, parse_instant
 from ingest.rows import Row, RowFile
-from models.base import end_of_day
+from models.clocks import end_of_day
 from models.errors import BadFile, BadRow
 from models.prices import FoundBar, FoundPoint, Interval
 

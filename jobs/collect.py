@@ -15,6 +15,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import perf_counter
+from typing import Any
 from urllib.parse import urlsplit
 
 from httpx import AsyncClient
@@ -28,13 +29,13 @@ from ingest.parser import ParsedFeed
 from ingest.processes import Parsers
 from models.database import Database
 from models.errors import DatabaseUnavailable, FeedError
-from models.feeds import REPLAY, Feed, Fetch
+from models.feeds import REPLAY, Feed
 from models.store import feeds as feed_store
 from models.store.articles import Added, Batch, add_batches
 
 AT_ONCE = 32
 AT_ONCE_PER_HOST = 6
-GATHER_SECONDS, GATHER_STEP = 0.1, 0.01
+GATHER_SECONDS, GATHER_STEP = 0.02, 0.01
 """How long to wait before storing, so that many visits share a transaction; all have come in is long enough."""
 MOVED_AFTER = 3
 """Visits in a row that say a feed moved for good before we believe it."""
@@ -224,71 +225,84 @@ def _store(session: Session, batch: list[tuple[Feed, Attempt]]) -> list[Added]:
         session,
         [Batch(attempt.parsed.articles if attempt.parsed else [], attempt.at, feed.id) for feed, attempt in batch],
     )
-    current = feed_store.get_feeds(session, [feed.id or 0 for feed, _ in batch])  # as they are now
+    states, fetches = [], []
     for (feed, attempt), added in zip(batch, brought, strict=True):
-        _note(session, current[feed.id or 0], attempt, added)
+        state = _after(feed, attempt, added)
+        moved = state["url"] != feed.url
+        if moved and feed_store.get_feed(session, state["url"]) is not None:
+            state["url"] = feed.url  # it is collected there already
+        elif moved:
+            log.info("moved url=%s to=%s", feed.url, state["url"])
+        if state["retired_at"] is not None and feed.retired_at is None:
+            log.warning("retired url=%s reason=%s", feed.url, attempt.error)
+        states.append(state)
+        fetches.append(_fetch(feed, state, attempt, added))
+    feed_store.save_visits(session, states, fetches)
     return brought
 
 
-def _note(session: Session, current: Feed, attempt: Attempt, added: Added) -> None:
+def _after(feed: Feed, attempt: Attempt, added: Added) -> dict[str, Any]:
+    """The feed's state after a visit, by column."""
     answer, parsed, error = attempt.answer, attempt.parsed, attempt.error
-    _set_pace(current, attempt, added)
-    current.last_fetched_at = attempt.at
-    current.last_error = str(error) if error else None
-    current.last_status = answer.status if answer else error.status if error else None
+    state: dict[str, Any] = {name: getattr(feed, name) for name in feed_store.VISITED}
+    state |= _pace(feed, attempt, added)
+    state["last_fetched_at"] = attempt.at
+    state["last_error"] = str(error) if error else None
+    state["last_status"] = answer.status if answer else error.status if error else None
     if answer is not None and error is None:
-        _note_move(session, current, answer)
+        state |= _move(feed, answer)
     if parsed is not None and answer is not None:
-        current.etag, current.last_modified = answer.etag, answer.last_modified
-        current.body_hash = attempt.body_hash
-        current.title = parsed.title or current.title
-    session.add(
-        Fetch(
-            feed_id=current.id or 0,
-            at=attempt.at,
-            outcome="failed" if error else "ok" if parsed else "not_modified",
-            status=current.last_status,
-            error=current.last_error,
-            bytes=len(answer.content or b"") if answer else 0,
-            seconds=round(attempt.seconds, 3),
-            entries_new=added.new,
-            entries_revised=added.revised,
-            entries_known=added.known,
-            entries_refused=len(parsed.refused) if parsed else 0,
-            refusals="\n".join(parsed.refused[:5]) or None if parsed else None,
-        )
-    )
+        state["etag"], state["last_modified"] = answer.etag, answer.last_modified
+        state["body_hash"] = attempt.body_hash
+        state["title"] = parsed.title or feed.title
+    return state
 
 
-def _set_pace(feed: Feed, attempt: Attempt, added: Added) -> None:
+def _fetch(feed: Feed, state: dict[str, Any], attempt: Attempt, added: Added) -> dict[str, Any]:
+    """The record of a visit, by column of Fetch."""
+    answer, parsed, error = attempt.answer, attempt.parsed, attempt.error
+    return {
+        "feed_id": feed.id,
+        "at": attempt.at,
+        "outcome": "failed" if error else "ok" if parsed else "not_modified",
+        "status": state["last_status"],
+        "error": state["last_error"],
+        "bytes": len(answer.content or b"") if answer else 0,
+        "seconds": round(attempt.seconds, 3),
+        "entries_new": added.new,
+        "entries_revised": added.revised,
+        "entries_known": added.known,
+        "entries_refused": len(parsed.refused) if parsed else 0,
+        "refusals": "\n".join(parsed.refused[:5]) or None if parsed else None,
+    }
+
+
+def _pace(feed: Feed, attempt: Attempt, added: Added) -> dict[str, Any]:
     """When to come again, by what this visit brought and what the server asks for."""
     usual = timedelta(minutes=get_settings().collect_minutes)
     if attempt.error is not None:
-        feed.failures += 1
-        feed.next_fetch_at = attempt.at + pace.wait_after_failure(feed.failures, attempt.error.retry_after, usual=usual)
-        if attempt.error.kind == "gone":
-            feed.retired_at = attempt.at
-            log.warning("retired url=%s reason=%s", feed.url, attempt.error)
-        return
-    feed.failures = 0
+        wait = pace.wait_after_failure(feed.failures + 1, attempt.error.retry_after, usual=usual)
+        gone = attempt.at if attempt.error.kind == "gone" else feed.retired_at
+        return {"failures": feed.failures + 1, "next_fetch_at": attempt.at + wait, "retired_at": gone}
     interval = usual
     if feed.interval_seconds is not None:
         visit = pace.Visit(added.new + added.revised, added.known)
         interval = pace.adapted(timedelta(seconds=feed.interval_seconds), visit, usual=usual)
-    feed.interval_seconds = interval.total_seconds()
-    if attempt.parsed is not None:
-        feed.floor_seconds = attempt.parsed.floor.total_seconds()
-    floor = max(timedelta(seconds=feed.floor_seconds), attempt.answer.floor if attempt.answer else timedelta(0))
-    feed.next_fetch_at = attempt.at + pace.wait(interval, floor, feed.url)
+    own_floor = attempt.parsed.floor if attempt.parsed else timedelta(seconds=feed.floor_seconds)
+    floor = max(own_floor, attempt.answer.floor if attempt.answer else timedelta(0))
+    return {
+        "failures": 0,
+        "interval_seconds": interval.total_seconds(),
+        "floor_seconds": own_floor.total_seconds(),
+        "next_fetch_at": attempt.at + pace.wait(interval, floor, feed.url),
+    }
 
 
-def _note_move(session: Session, feed: Feed, answer: Answer) -> None:
+def _move(feed: Feed, answer: Answer) -> dict[str, Any]:
     """A feed that its server has moved for good, visit after visit, is visited at its new address."""
     if not answer.moved or answer.url == feed.url:
-        feed.moved_to, feed.moved_times = None, 0
-        return
-    feed.moved_times = feed.moved_times + 1 if feed.moved_to == answer.url else 1
-    feed.moved_to = answer.url
-    if feed.moved_times >= MOVED_AFTER and feed_store.get_feed(session, answer.url) is None:
-        log.info("moved url=%s to=%s", feed.url, answer.url)
-        feed.url, feed.moved_to, feed.moved_times = answer.url, None, 0
+        return {"moved_to": None, "moved_times": 0}
+    times = feed.moved_times + 1 if feed.moved_to == answer.url else 1
+    if times < MOVED_AFTER:
+        return {"moved_to": answer.url, "moved_times": times}
+    return {"url": answer.url, "moved_to": None, "moved_times": 0}

@@ -11,9 +11,9 @@ from config import definitions
 from ingest.archives import NEEDS, read_article
 from ingest.prices import PriceFile, interval_of, read_bars, read_points, value_column
 from ingest.rows import RowFile
-from models.articles import FoundArticle
 from models.database import Database
 from models.errors import BadFile, BadRow
+from models.found import FoundArticle
 from models.store.articles import add_articles
 from models.store.prices import Kept, add_bars, add_points
 

@@ -1,4 +1,4 @@
-"""What runs on a clock, until told to stop: collecting news, tagging it, loading prices - side by side.
+"""What runs on a clock, until told to stop: collecting news, clustering and tagging it, loading prices - side by side.
 
 Each has a thread of its own, so that a server that hangs keeps neither the tagger nor the prices waiting.
 """
@@ -11,6 +11,7 @@ from threading import Event, Thread
 from config import definitions
 from config.settings import get_settings
 from ingest.sources import open_sources
+from jobs.cluster import Clusterer
 from jobs.collect import collect
 from jobs.prices import load_prices
 from jobs.tag import baseline_tagger, tag_untagged
@@ -52,9 +53,11 @@ def _collecting(database: Database, clock: Callable[[], datetime]) -> Round:
 
 
 def _tagging(database: Database, clock: Callable[[], datetime]) -> Round:
-    tagger = baseline_tagger()
+    tagger, clusterer = baseline_tagger(), Clusterer(database)
 
     def one_round() -> None:
+        if placed := clusterer.cluster():
+            log.info("clustered articles=%d", placed)
         if read := tag_untagged(database, tagger, clock=clock):
             log.info("tagged texts=%d tagger=%s", read, tagger.name)
 

@@ -1,6 +1,5 @@
 """What was published (`Article`), each wording of it (`Revision`), and which are copies of one another (`Story`)."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
@@ -10,38 +9,17 @@ import models.feeds  # noqa: F401 - articles refer to its table
 from models.base import UTCDateTime
 
 
-@dataclass(frozen=True, slots=True)
-class FoundArticle:
-    """A publication as a source gave it, repaired but not yet stored: what `ingest` hands to the store.
-
-    `identity` is the key under which the same publication is recognised again. Both clocks are aware UTC.
-    """
-
-    identity: str
-    outlet: str
-    title: str
-    summary: str
-    body: str
-    url: str | None
-    language: str
-    origin: str
-    event_at: datetime
-    known_at: datetime
-    knowledge: str
-    date_note: str | None = None
-    guid_key: str | None = None
-    """Where an address tells the identity, the key of the guid beside it: it finds an article that has moved."""
-
-
 class Story(SQLModel, table=True):
-    """A cluster of copies: the same title within half a day. An article's story is never changed later."""
+    """A cluster of copies. An article's story is never changed later; its lead is the copy that was known first."""
 
     __tablename__ = "stories"
-    __table_args__ = (Index("ix_stories_title_key_event_at", "title_key", "event_at"),)
 
     id: int | None = Field(default=None, primary_key=True)
-    title_key: str
-    event_at: datetime = Field(sa_type=UTCDateTime)
+    lead_id: int
+    """The id of the lead's article."""
+    event_at: datetime = Field(sa_type=UTCDateTime, index=True)
+    """When the lead was published."""
+    known_at: datetime = Field(sa_type=UTCDateTime)
 
 
 class Article(SQLModel, table=True):
@@ -57,7 +35,8 @@ class Article(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     identity: str = Field(unique=True)
-    story_id: int = Field(foreign_key="stories.id", index=True)
+    story_id: int | None = Field(default=None, foreign_key="stories.id", index=True)
+    """None until it has been compared with what was known before; only then it counts."""
     feed_id: int | None = Field(default=None, foreign_key="feeds.id", index=True)
     outlet: str = Field(index=True)
     url: str | None = None
@@ -79,6 +58,16 @@ class Guid(SQLModel, table=True):
 
     key: str = Field(primary_key=True)
     article_id: int = Field(foreign_key="articles.id")
+
+
+class Sighting(SQLModel, table=True):
+    """Another feed in which an article was seen, besides the one that brought it first."""
+
+    __tablename__ = "sightings"
+
+    article_id: int = Field(foreign_key="articles.id", primary_key=True)
+    feed_id: int = Field(foreign_key="feeds.id", primary_key=True)
+    seen_at: datetime = Field(sa_type=UTCDateTime)
 
 
 class Revision(SQLModel, table=True):

@@ -1,9 +1,10 @@
 """What all tables share: aware UTC instants on both databases, and constraint names that migrations can rely on."""
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import DateTime, Dialect, MetaData
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy import DateTime, Dialect, MetaData, String
+from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import SQLModel
 
 SQLModel.metadata.naming_convention = MetaData(
@@ -18,25 +19,29 @@ SQLModel.metadata.naming_convention = MetaData(
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """An aware datetime, stored in UTC. A naive one is refused, so that a zone is never guessed in the store."""
+    """An aware datetime, stored in UTC. A naive one is refused, so that a zone is never guessed in the store.
+
+    SQLite has no such type: there it is text that sorts as the instants do.
+    """
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"{value!r} has no time zone; the store takes aware datetimes only")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(String() if dialect.name == "sqlite" else DateTime(timezone=True))
 
-    def process_result_value(self, value: datetime | None, _: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
         if value is None:
             return None
+        if value.tzinfo is not UTC:
+            if value.tzinfo is None:
+                raise ValueError(f"{value!r} has no time zone; the store takes aware datetimes only")
+            value = value.astimezone(UTC)
+        return value.isoformat(" ", "microseconds")[:26] if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | str | None, _: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def end_of_day(day: date) -> datetime:
-    """The instant that a date without a time counts as: the last second of that day, UTC."""
-    return datetime.combine(day, time(23, 59, 59), tzinfo=UTC)

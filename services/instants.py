@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 
-from models.base import end_of_day
+from models.clocks import end_of_day
 from models.errors import BadRange
 
 FIRST_YEAR, LAST_YEAR = 1900, 2200

@@ -15,7 +15,7 @@ import typer
 from models.errors import BadFile, BadInput, ConfigError, StoryshiftError
 from storyshift.feeds import articles_app, feeds_app
 from storyshift.output import progress, put, put_json, say
-from storyshift.shell import Report, TextFormat, now, open_database
+from storyshift.shell import Report, TextFormat, find_copies, now, open_database
 
 if TYPE_CHECKING:
     from jobs.imports import ImportReport
@@ -147,11 +147,13 @@ def collect(
     from time import sleep
 
     from config.definitions import feeds
+    from jobs.cluster import Clusterer
     from jobs.collect import collect as collect_feeds
     from jobs.scheduler import LOOK_EVERY_SECONDS
     from services.sources import seed_feeds
 
     database = open_database()
+    clusterer = Clusterer(database)
     while True:
         with database.write() as session:
             seed_feeds(session, feeds(), now=now())
@@ -165,6 +167,7 @@ def collect(
                 f"{report.failed} failed; {report.new_articles} new articles, {report.revised_articles} revised, "
                 f"{report.refused_entries} entries refused, in {report.seconds:.1f} s."
             )
+        find_copies(clusterer)
         if once or every:
             if form is TextFormat.json:
                 put_json(asdict(report))
@@ -253,13 +256,17 @@ Files = Annotated[list[Path], typer.Argument(help="Files (.jsonl, .csv, .parquet
 @import_app.command("news")
 def import_news(paths: Files, form: Report = TextFormat.text) -> None:
     """Bring news archives in: columns published_at, title; also summary, body, url, outlet, first_seen_at."""
+    from jobs.cluster import Clusterer
     from jobs.imports import import_news as bring
 
     database = open_database()
+    clusterer = Clusterer(database)
 
     def one(path: Path) -> "ImportReport":
         with progress(f"importing {path.name}") as told:
-            return bring(database, path, now=now(), progress=told)
+            report = bring(database, path, now=now(), progress=told)
+        find_copies(clusterer)
+        return report
 
     _import_all(paths, one, "articles", form)
 
@@ -349,6 +356,7 @@ def tag(
     """Tag what the store has untagged; with --input, tag a file and touch no database."""
     from time import perf_counter
 
+    from jobs.cluster import Clusterer
     from jobs.tag import baseline_tagger, tag_untagged
 
     if source is None and target != "-":
@@ -358,7 +366,9 @@ def tag(
 
         tag_stream(source, target)
         return
-    database, tagger, began = open_database(), baseline_tagger(), perf_counter()
+    database, tagger = open_database(), baseline_tagger()
+    find_copies(Clusterer(database))
+    began = perf_counter()
     with progress(f"tagging with {tagger.name}", "texts") as told:
         read = tag_untagged(database, tagger, clock=now, progress=told)
     seconds = perf_counter() - began

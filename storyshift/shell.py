@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from storyshift.output import progress, say
+
 if TYPE_CHECKING:
+    from jobs.cluster import Clusterer
     from models.database import Database
 
 
@@ -27,3 +30,11 @@ def open_database() -> "Database":
     from models.database import Database
 
     return Database.open(get_settings().database_url)
+
+
+def find_copies(clusterer: "Clusterer") -> None:
+    """Find the story of every article that has none yet, and say how many those were."""
+    with progress("finding copies", "articles") as told:
+        placed = clusterer.cluster(progress=told)
+    if placed:
+        say(f"{placed} articles compared: their stories are known.")

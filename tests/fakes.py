@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from models.articles import FoundArticle
+from models.found import FoundArticle
 from models.tags import AssetScore, NarrativeScore, Span, Tagged, Text
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from fakes import FakeTagger, found_article
 
 from config.definitions import BASELINE_TAGGER
+from jobs.cluster import Clusterer
 from models.database import Database
 from models.prices import FoundBar
 from models.store.articles import add_articles
@@ -40,7 +41,8 @@ def fill(database: Database, now: datetime, *, days: int = DAYS) -> None:
 
 
 def tag(database: Database, now: datetime) -> None:
-    """Tag what is untagged, as the baseline's name, with the fake that reads its labels from the title."""
+    """Cluster, and tag what is untagged, as the baseline's name, by the fake that reads its labels from the title."""
+    Clusterer(database).cluster()
     with database.write() as session:
         rows = untagged(session, BASELINE_TAGGER, after=0, limit=100_000)
         texts = [Text(str(row.id), {"title": row.title}) for row in rows]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ingest.archives import read_article
 from ingest.dates import EARLIEST
-from models.articles import FoundArticle
+from models.found import FoundArticle
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ANY_TEXT = st.text(st.characters(), max_size=20)

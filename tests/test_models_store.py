@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 from fakes import FakeTagger, found_article
 from sqlmodel import select
 
-from models.articles import Article, Revision, Story
+from jobs.cluster import Clusterer
+from models.articles import Revision
 from models.database import Database
 from models.feeds import Feed
 from models.prices import FoundBar, FoundPoint
@@ -20,6 +21,7 @@ HOUR = timedelta(hours=1)
 
 
 def tag_all(database: Database, now: datetime) -> None:
+    Clusterer(database).cluster()
     with database.write() as session:
         rows = untagged(session, "fake@1", after=0, limit=10_000)
         results = FakeTagger().tag(Text(str(row.id), {"title": row.title}) for row in rows)
@@ -46,25 +48,6 @@ def test_an_edit_is_a_revision_and_the_article_keeps_every_wording(database: Dat
         assert after is not None
         assert (after.title, after.revisions) == ("Gold rises to a record", 2)
         assert get_article(session, 1, as_of=DAY - HOUR) is None
-
-
-def test_the_same_headline_within_half_a_day_is_one_story(database: Database, now: datetime) -> None:
-    title = "Gold rises as investors seek safety"
-    found = [
-        found_article(title, DAY, outlet="A"),
-        found_article(title.upper() + "!", DAY + 11 * HOUR, outlet="B"),
-        found_article(title, DAY + 26 * HOUR, outlet="A", identity="next day's"),
-        found_article("Market wrap", DAY, outlet="A"),
-        found_article("Market wrap", DAY, outlet="B"),
-    ]
-    for one_by_one in (False, True):
-        with database.write() as session:
-            for part in [[article] for article in found] if one_by_one else [found]:
-                add_articles(session, part, now=now)
-    with database.read() as session:
-        stories = list(session.exec(select(Article.story_id).order_by(Article.id)))
-        assert stories[0] == stories[1]
-        assert len(set(stories)) == len(list(session.exec(select(Story)))) == 4
 
 
 def test_a_title_of_any_length_can_be_stored(database: Database, now: datetime) -> None:

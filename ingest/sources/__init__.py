@@ -15,7 +15,7 @@ from typing import Protocol
 from config.definitions import Asset, MacroSeries
 from ingest.calendars import close_instants
 from ingest.prices import period_end
-from models.base import end_of_day
+from models.clocks import end_of_day
 from models.prices import FoundBar, FoundPoint, Interval
 
 

@@ -1,6 +1,6 @@
 """Playing the replay: a clock steps from day to day, and at each step the same jobs run as for live news.
 
-    bundled prices and macro -> for each day with briefs: the clock moves, collect (real HTTP), tag -> the record
+    bundled prices and macro -> for each day with briefs: the clock moves, collect (real HTTP), cluster, tag
 
 It can be stopped and goes on where it was; once played to the end it has nothing left to do.
 """
@@ -10,6 +10,7 @@ from datetime import UTC, datetime, time
 
 from ingest.guard import LOOPBACK
 from ingest.processes import Parsers
+from jobs.cluster import Clusterer
 from jobs.collect import collect
 from jobs.imports import import_macro, import_prices
 from jobs.replay.briefs import HERE, briefs
@@ -39,7 +40,7 @@ def play(database: Database, *, now: datetime, progress: Callable[[int, int], No
     for path in sorted((HERE / "macro").glob("*.csv")):
         import_macro(database, path, series=None, now=now)
     at = datetime.combine(todo[0], END_OF_STEP)
-    tagger = baseline_tagger()
+    tagger, clusterer = baseline_tagger(), Clusterer(database)
 
     def clock() -> datetime:
         return at
@@ -49,6 +50,7 @@ def play(database: Database, *, now: datetime, progress: Callable[[int, int], No
         for done, day in enumerate(todo, 1):
             at = datetime.combine(day, END_OF_STEP)
             collect(database, clock=clock, every=True, reach=LOOPBACK, parsers=parsers)
+            clusterer.cluster()
             tag_untagged(database, tagger, clock=clock)
             progress(done, len(todo))
         _take_feeds(database, {}, now=at)

@@ -4,20 +4,16 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, exists, func, insert, or_, select
 from sqlmodel import Session, col
 
-from models.articles import Article, FoundArticle, Guid, Revision, Story
+from models.articles import Article, Guid, Revision, Sighting
+from models.found import FoundArticle
 from models.store.sql import chunks, insert_new, new_ids, one_at_a_time, table_of
 from models.tags import AssetMention, NarrativeTag
-
-SAME_STORY = timedelta(hours=12)
-SAME_STORY_WORDS = 4
-TITLE_KEY_CHARACTERS = 200
-"""Shorter titles ("Market wrap") say too little to make two articles copies of one another."""
 
 
 @dataclass(slots=True)
@@ -27,11 +23,6 @@ class Added:
     new: int = 0
     revised: int = 0
     known: int = 0
-
-
-def title_key(title: str) -> str:
-    """A title without case, punctuation and spacing: what copies share."""
-    return " ".join(re.findall(r"\w+", title.casefold()))[:TITLE_KEY_CHARACTERS]
 
 
 def content_hash(found: FoundArticle) -> str:
@@ -56,34 +47,42 @@ def add_articles(
 
 
 def add_batches(session: Session, batches: Sequence[Batch]) -> list[Added]:
-    """The same for several batches at once, as if one after the other; what became of each."""
+    """The same for several batches at once, as if one after the other; what became of each.
+
+    Where another feed brings an article again, that is a sighting; it is its first feed that may revise it.
+    """
     one_at_a_time(session, "articles")
-    ids, removed = _ids(session, [article.identity for batch in batches for article in batch.found])
-    ids |= _moved(session, [article for batch in batches for article in batch.found if article.identity not in ids])
+    all_found = [article for batch in batches for article in batch.found]
+    known = _known(session, [article.identity for article in all_found])
+    known |= _moved(session, [article for article in all_found if article.identity not in known])
     fresh: dict[str, tuple[FoundArticle, int | None]] = {}
     for batch in batches:
         for article in batch.found:
-            if article.identity not in ids:
+            if article.identity not in known:
                 fresh.setdefault(article.identity, (article, batch.feed_id))
-    hashes = _hashes(session, list(ids.values()))
-    ids |= _insert_articles(session, list(fresh.values()))
+    hashes = _hashes(session, [article.id for article in known.values()])
+    known |= _insert_articles(session, list(fresh.values()))
     first_wording = set(fresh)
     revisions: list[dict[str, Any]] = []
+    sightings: list[dict[str, Any]] = []
     result = [Added() for _ in batches]
     for batch, added in zip(batches, result, strict=True):
         for article in batch.found:
-            article_id, wording = ids[article.identity], content_hash(article)
-            if article_id in removed or (article_id, wording) in hashes:
+            kept, wording = known[article.identity], content_hash(article)
+            elsewhere = batch.feed_id is not None and batch.feed_id != kept.feed_id
+            if elsewhere:
+                sightings.append({"article_id": kept.id, "feed_id": batch.feed_id, "seen_at": article.known_at})
+            if kept.removed or (kept.id, wording) in hashes or (elsewhere and kept.feed_id is not None):
                 added.known += 1
                 continue
-            hashes.add((article_id, wording))
+            hashes.add((kept.id, wording))
             is_new = article.identity in first_wording
             first_wording.discard(article.identity)
             added.new += is_new
             added.revised += not is_new
             revisions.append(
                 {
-                    "article_id": article_id,
+                    "article_id": kept.id,
                     "seen_at": article.known_at if is_new else max(batch.now, article.known_at),
                     "title": article.title,
                     "summary": article.summary,
@@ -92,44 +91,62 @@ def add_batches(session: Session, batches: Sequence[Batch]) -> list[Added]:
                 }
             )
     insert_new(session, Revision, revisions)
+    _add_sightings(session, sightings)
     return result
 
 
-def _ids(session: Session, identities: list[str]) -> tuple[dict[str, int], set[int]]:
-    """The ids of those that are known, by identity; and which of them were taken down."""
-    found: dict[str, int] = {}
-    removed: set[int] = set()
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An article that is stored: the feed that brought it first, and whether it was taken down."""
+
+    id: int
+    feed_id: int | None
+    removed: bool = False
+
+
+def _known(session: Session, identities: list[str]) -> dict[str, _Known]:
+    """Those that are stored, by identity."""
+    found: dict[str, _Known] = {}
     for part in chunks(identities):
-        query = select(col(Article.identity), col(Article.id), col(Article.removed_at))
-        for identity, article_id, removed_at in session.execute(query.where(col(Article.identity).in_(part))):
-            found[identity] = article_id
-            if removed_at is not None:
-                removed.add(article_id)
-    return found, removed
+        query = select(col(Article.identity), col(Article.id), col(Article.feed_id), col(Article.removed_at))
+        for identity, article_id, feed_id, removed_at in session.execute(query.where(col(Article.identity).in_(part))):
+            found[identity] = _Known(article_id, feed_id, removed_at is not None)
+    return found
 
 
-def _moved(session: Session, found: list[FoundArticle]) -> dict[str, int]:
+def _moved(session: Session, found: list[FoundArticle]) -> dict[str, _Known]:
     """Articles with an unknown address that are known by their guid, under a title alike: they have moved.
 
     Under another title the guid is taken as one that is used again.
     """
     keys = {article.guid_key: article for article in found if article.guid_key is not None}
-    moved: dict[str, int] = {}
+    moved: dict[str, _Known] = {}
     for part in chunks(list(keys)):
         query = (
-            select(col(Guid.key), col(Guid.article_id), col(Revision.title))
+            select(col(Guid.key), col(Revision.title), col(Article.id), col(Article.feed_id), col(Article.removed_at))
+            .join(Article, col(Article.id) == col(Guid.article_id))
             .join(Revision, col(Revision.article_id) == col(Guid.article_id))
             .where(col(Guid.key).in_(part))
         )
-        for key, article_id, title in session.execute(query):
+        for key, title, article_id, feed_id, removed_at in session.execute(query):
             if _alike(title, keys[key].title):
-                moved[keys[key].identity] = article_id
+                moved[keys[key].identity] = _Known(article_id, feed_id, removed_at is not None)
     return moved
+
+
+def _add_sightings(session: Session, seen: list[dict[str, Any]]) -> None:
+    """Keep the first sighting of each article in each feed."""
+    ids = list(dict.fromkeys(sighting["article_id"] for sighting in seen))
+    there: set[tuple[int, int]] = set()
+    for part in chunks(ids):
+        query = select(col(Sighting.article_id), col(Sighting.feed_id)).where(col(Sighting.article_id).in_(part))
+        there.update((article_id, feed_id) for article_id, feed_id in session.execute(query))
+    insert_new(session, Sighting, [one for one in seen if (one["article_id"], one["feed_id"]) not in there])
 
 
 def _alike(one: str, other: str) -> bool:
     """Whether half of the words of two titles are the same."""
-    first, second = set(title_key(one).split()), set(title_key(other).split())
+    first, second = set(re.findall(r"\w+", one.casefold())), set(re.findall(r"\w+", other.casefold()))
     return 2 * len(first & second) >= len(first | second)
 
 
@@ -141,17 +158,15 @@ def _hashes(session: Session, article_ids: list[int]) -> set[tuple[int, str]]:
     return found
 
 
-def _insert_articles(session: Session, fresh: list[tuple[FoundArticle, int | None]]) -> dict[str, int]:
-    """The ids under which the new articles, each with its feed, are now stored, by identity."""
+def _insert_articles(session: Session, fresh: list[tuple[FoundArticle, int | None]]) -> dict[str, _Known]:
+    """The new articles, each with its feed, as they are now stored, by identity. None has a story yet."""
     if not fresh:
         return {}
-    stories = _stories(session, [article for article, _ in fresh])
     ids = new_ids(session, Article, len(fresh))
     rows = [
         {
             "id": article_id,
             "identity": article.identity,
-            "story_id": stories[article.identity],
             "feed_id": feed_id,
             "outlet": article.outlet,
             "url": article.url,
@@ -171,42 +186,7 @@ def _insert_articles(session: Session, fresh: list[tuple[FoundArticle, int | Non
         if article.guid_key is not None
     ]
     insert_new(session, Guid, guids)
-    return {article.identity: article_id for (article, _), article_id in zip(fresh, ids, strict=True)}
-
-
-def _stories(session: Session, fresh: list[FoundArticle]) -> dict[str, int]:
-    """The story of each new article, by identity: that of an equal title within half a day, or one of its own."""
-    keys = {article.identity: title_key(article.title) for article in fresh}
-    known: dict[str, list[tuple[datetime, int]]] = {}
-    for part in chunks(sorted({key for key in keys.values() if _tells(key)})):
-        query = select(col(Story.title_key), col(Story.event_at), col(Story.id)).where(col(Story.title_key).in_(part))
-        for key, event_at, story_id in session.execute(query):
-            known.setdefault(key, []).append((event_at, story_id))
-    ids = iter(new_ids(session, Story, len(fresh)))
-    placed: dict[str, int] = {}
-    rows: list[dict[str, Any]] = []
-    for article in fresh:
-        key = keys[article.identity]
-        story_id = _near(known.get(key, []), article.event_at) if _tells(key) else None
-        if story_id is None:
-            story_id = next(ids)
-            rows.append({"id": story_id, "title_key": key, "event_at": article.event_at})
-            known.setdefault(key, []).append((article.event_at, story_id))
-        placed[article.identity] = story_id
-    if rows:
-        session.connection().execute(insert(table_of(Story)), rows)
-    return placed
-
-
-def _tells(key: str) -> bool:
-    """Whether a title says enough for two articles under it to be copies."""
-    return key.count(" ") >= SAME_STORY_WORDS - 1
-
-
-def _near(stories: list[tuple[datetime, int]], event_at: datetime) -> int | None:
-    """The closest story within SAME_STORY, the earlier one of two."""
-    near = [(abs(at - event_at), at, story) for at, story in stories if abs(at - event_at) <= SAME_STORY]
-    return min(near)[2] if near else None
+    return {article.identity: _Known(id_, feed_id) for (article, feed_id), id_ in zip(fresh, ids, strict=True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,9 +330,4 @@ def remove_text(session: Session, article_id: int, *, now: datetime) -> bool:
         for mention in session.scalars(select(AssetMention).where(col(AssetMention.revision_id) == revision.id)):
             mention.spans = []
     article.url, article.removed_at = None, article.removed_at or now
-    others = select(func.count()).where(
-        col(Article.story_id) == article.story_id, col(Article.id) != article_id, col(Article.removed_at).is_(None)
-    )
-    if not session.scalar(others):
-        session.get_one(Story, article.story_id).title_key = f"removed {article.story_id}"
     return True

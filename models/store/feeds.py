@@ -3,13 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import bindparam, case, func, insert, select, update
 from sqlmodel import Session, col
 
 from models.articles import Article
 from models.feeds import Feed, Fetch
-from models.store.sql import utc_hour
+from models.store.sql import table_of, utc_hour
+
+VISITED = (
+    "id url title etag last_modified last_fetched_at next_fetch_at last_status last_error failures interval_seconds "
+    "floor_seconds body_hash moved_to moved_times retired_at"
+).split()
+"""The columns that a visit may change, after the id."""
 
 
 def seed_feeds(session: Session, feeds: Sequence[Feed]) -> int:
@@ -24,8 +31,13 @@ def get_feed(session: Session, url: str) -> Feed | None:
     return session.scalars(select(Feed).where(col(Feed.url) == url)).first()
 
 
-def get_feeds(session: Session, ids: Sequence[int]) -> dict[int, Feed]:
-    return {feed.id or 0: feed for feed in session.scalars(select(Feed).where(col(Feed.id).in_(ids)))}
+def save_visits(session: Session, states: list[dict[str, Any]], fetches: list[dict[str, Any]]) -> None:
+    """Keep each visited feed's state (the columns of VISITED), and the record of the visit (those of Fetch)."""
+    table = table_of(Feed)
+    new = {name: bindparam(f"new_{name}", type_=table.c[name].type) for name in VISITED[1:]}
+    rows = [{f"new_{name}": value for name, value in state.items()} for state in states]
+    session.connection().execute(update(table).where(table.c.id == bindparam("new_id")).values(new), rows)
+    session.connection().execute(insert(table_of(Fetch)), fetches)
 
 
 def due_feeds(session: Session, *, now: datetime, every: bool) -> Sequence[Feed]:
@@ -69,26 +81,35 @@ def list_feeds(session: Session, *, news_since: datetime) -> list[FeedHealth]:
     return [FeedHealth(*row) for row in session.execute(query)]
 
 
-def fetches_by_hour(
-    session: Session, *, start: datetime, end: datetime
-) -> list[tuple[str, str, datetime, int, int, int]]:
-    """(outlet, url, hour, attempts, answered, new entries) of every feed and UTC hour with an attempt, ascending."""
+def all_feeds(session: Session) -> Sequence[Feed]:
+    """Every feed there ever was, removed ones too, by outlet and address."""
+    return session.scalars(select(Feed).order_by(col(Feed.outlet), col(Feed.url))).all()
+
+
+def fetches_by_hour(session: Session, *, start: datetime, end: datetime) -> list[tuple[int, datetime, int, int, int]]:
+    """(feed id, hour, attempts, answered, new entries) of every feed and UTC hour with an attempt, ascending."""
     hour = utc_hour(col(Fetch.at))
     query = (
         select(
-            col(Feed.outlet),
-            col(Feed.url),
+            col(Fetch.feed_id),
             hour,
             func.count(),
             func.sum(case((col(Fetch.outcome) == "failed", 0), else_=1)),
             func.sum(col(Fetch.entries_new)),
         )
-        .join(Feed, col(Feed.id) == col(Fetch.feed_id))
         .where(col(Fetch.at) >= start, col(Fetch.at) < end)
-        .group_by(col(Feed.outlet), col(Feed.url), hour)
-        .order_by(col(Feed.outlet), col(Feed.url), hour)
+        .group_by(col(Fetch.feed_id), hour)
+        .order_by(col(Fetch.feed_id), hour)
     )
     return [tuple(row) for row in session.execute(query)]
+
+
+def answered_before(session: Session, instant: datetime) -> set[int]:
+    """The ids of the feeds that had answered a visit before `instant`."""
+    visit = select(col(Fetch.id)).where(
+        col(Fetch.feed_id) == Feed.id, col(Fetch.at) < instant, col(Fetch.outcome) != "failed"
+    )
+    return set(session.scalars(select(col(Feed.id)).where(visit.exists())))
 
 
 def count_fetches(session: Session) -> int:

@@ -13,8 +13,8 @@ from models.feeds import Fetch
 from models.store.sql import utc_hour
 from models.tags import NarrativeTag, Tagging
 
-SPREAD = timedelta(days=1)
-"""Copies of a story lie within this time of one another (see articles.SAME_STORY)."""
+SPREAD = timedelta(days=4)
+"""Copies of a story lie within this time of one another: two days before or after its lead (ingest.copies)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def _leads(*, start: datetime | None, end: datetime, as_of: datetime, tagger: st
             func.count().over(partition_by=col(Article.story_id)).label("copies"),
         )
         .join(current, current.c.article_id == Article.id)
-        .where(col(Article.known_at) <= as_of, col(Article.event_at) < end + SPREAD)
+        .where(col(Article.story_id).is_not(None), col(Article.known_at) <= as_of, col(Article.event_at) < end + SPREAD)
     )
     if start is not None:
         known = known.where(col(Article.event_at) >= start - SPREAD)

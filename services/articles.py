@@ -51,7 +51,8 @@ class AssetView:
 @dataclass(frozen=True, slots=True)
 class ArticleView:
     id: int
-    story_id: int
+    story_id: int | None
+    """None until its copies have been looked for; it counts from then on."""
     outlet: str
     url: str | None
     language: str
@@ -60,6 +61,8 @@ class ArticleView:
     known_at: datetime
     knowledge: str
     date_note: str | None
+    removed_at: datetime | None
+    """When it was taken down, whatever as_of: since then it has no text, no evidence and no address."""
     revisions: int
     title: str
     summary: str
@@ -77,12 +80,34 @@ class RevisionView:
 
 
 @dataclass(frozen=True, slots=True)
+class SightingView:
+    """A feed in which an article was seen, and when it was first seen there."""
+
+    outlet: str
+    url: str
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class WholeArticle:
-    """An article with its body, and every wording that was seen, oldest first."""
+    """An article with its body, every wording that was seen, oldest first, and the feeds it was seen in."""
 
     article: ArticleView
     body: str
     history: list[RevisionView]
+    sightings: list[SightingView]
+
+
+@dataclass(frozen=True, slots=True)
+class StoryView:
+    """The copies of one text, the one that was known first before its echoes."""
+
+    id: int
+    event_at: datetime
+    known_at: datetime
+    echoes: int
+    outlets: int
+    articles: list[ArticleView]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +169,20 @@ def get_article(
         article=_views(session, [row], tagger)[0],
         body=row.body,
         history=[RevisionView(r.seen_at, r.title, r.summary, r.body) for r in history],
+        sightings=[SightingView(*s) for s in article_store.sightings(session, article_id, as_of=as_of or now)],
+    )
+
+
+def get_story(
+    session: Session, story_id: int, *, now: datetime, as_of: datetime | None = None, tagger: str = BASELINE_TAGGER
+) -> StoryView:
+    """Raises: NotFound if there is no such story, or none of it was known yet."""
+    rows = article_store.story_articles(session, story_id, as_of=as_of or now)
+    if not rows:
+        raise NotFound(f"There is no story {story_id}" + (" known at that time." if as_of else "."))
+    outlets = len({row.outlet for row in rows})
+    return StoryView(
+        story_id, rows[0].event_at, rows[0].known_at, len(rows) - 1, outlets, _views(session, rows, tagger)
     )
 
 
@@ -161,6 +200,7 @@ def _views(session: Session, rows: list[ArticleRow], tagger: str) -> list[Articl
             known_at=row.known_at,
             knowledge=row.knowledge,
             date_note=row.date_note,
+            removed_at=row.removed_at,
             revisions=row.revisions,
             title=row.title,
             summary=row.summary,

@@ -1,21 +1,36 @@
-"""Articles with their evidence, and the feeds they came from."""
+"""Articles with their evidence, and the feeds they came from. What writes needs a key."""
 
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from analysis.buckets import Bucket
 from api.schemas import AsOf, End, ErrorAnswer, Listed, Start, Tagger
-from config.definitions import BASELINE_TAGGER
+from api.security import may_write
+from config.definitions import BASELINE_TAGGER, FeedKind
 from services import articles as article_service
 from services import sources
-from services.articles import ArticlePage, ArticleQuestion, WholeArticle
+from services.articles import ArticlePage, ArticleQuestion, StoryView, WholeArticle
 from services.instants import parse_as_of, parse_bound
 from services.sources import CoverageRow, FeedView
 
 router = APIRouter(
     prefix="/v1", tags=["articles"], responses={422: {"model": ErrorAnswer}, 503: {"model": ErrorAnswer}}
 )
+NO_KEY: dict[int | str, dict[str, Any]] = {401: {"model": ErrorAnswer, "description": "It came without a living key."}}
+NONE_THERE: dict[int | str, dict[str, Any]] = {404: {"model": ErrorAnswer}}
+ArticleId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+class NewFeed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(description="The feed's own address.")
+    outlet: str = Field("", description="Who publishes it. Default: the host's name.")
+    kind: FeedKind = "general"
+    language: str = Field("en", description="The language it is written in, as a two-letter code.")
 
 
 @router.get("/articles")
@@ -47,18 +62,38 @@ def articles(
         return article_service.search_articles(session, question, now=request.app.state.clock())
 
 
-@router.get("/articles/{article_id}", responses={404: {"model": ErrorAnswer}})
+@router.get("/articles/{article_id}", responses=NONE_THERE)
 def article(
-    request: Request,
-    article_id: Annotated[int, Path(ge=1, le=2**31 - 1)],
-    as_of: AsOf = None,
-    tagger: Tagger = BASELINE_TAGGER,
+    request: Request, article_id: ArticleId, as_of: AsOf = None, tagger: Tagger = BASELINE_TAGGER
 ) -> WholeArticle:
-    """One article with its body and every wording that was seen."""
+    """One article with its body and every wording that was seen; one that was taken down has `removed_at`, no text."""
     with request.app.state.database.read() as session:
         return article_service.get_article(
             session, article_id, now=request.app.state.clock(), as_of=parse_as_of(as_of), tagger=tagger
         )
+
+
+@router.get("/stories/{story_id}", responses={404: {"model": ErrorAnswer}})
+def story(
+    request: Request,
+    story_id: Annotated[int, Path(ge=1, le=2**31 - 1)],
+    as_of: AsOf = None,
+    tagger: Tagger = BASELINE_TAGGER,
+) -> StoryView:
+    """One story: the copies of a text, the one that was known first before its echoes."""
+    with request.app.state.database.read() as session:
+        return article_service.get_story(
+            session, story_id, now=request.app.state.clock(), as_of=parse_as_of(as_of), tagger=tagger
+        )
+
+
+@router.delete(
+    "/articles/{article_id}", status_code=204, dependencies=[Depends(may_write)], responses=NO_KEY | NONE_THERE
+)
+def take_article_down(request: Request, article_id: ArticleId) -> None:
+    """Delete its text, evidence and address. What was counted stays counted; no later visit brings the text back."""
+    with request.app.state.database.write() as session:
+        article_service.remove_article(session, article_id, now=request.app.state.clock())
 
 
 @router.get("/feeds")
@@ -66,6 +101,32 @@ def feeds(request: Request) -> Listed[FeedView]:
     """Every feed that is collected, with what its server last said."""
     with request.app.state.database.read() as session:
         return Listed[FeedView](data=sources.list_feeds(session, now=request.app.state.clock()))
+
+
+@router.post(
+    "/feeds",
+    status_code=201,
+    dependencies=[Depends(may_write)],
+    responses=NO_KEY | {200: {"model": FeedView, "description": "It is collected already; nothing has changed."}},
+)
+def add_feed(request: Request, response: Response, feed: NewFeed) -> FeedView:
+    """Collect one more feed, or take a removed or retired one back."""
+    now = request.app.state.clock()
+    with request.app.state.database.write() as session:
+        added = sources.add_feed(session, feed.url, outlet=feed.outlet, kind=feed.kind, language=feed.language, now=now)
+        address = urlsplit(feed.url.strip()).geturl()
+        view = next(view for view in sources.list_feeds(session, now=now) if view.url == address)
+    response.status_code = 201 if added else 200
+    return view
+
+
+@router.delete("/feeds", status_code=204, dependencies=[Depends(may_write)], responses=NO_KEY | NONE_THERE)
+def remove_feed(
+    request: Request, url: Annotated[str, Query(description="The feed's address, as GET /v1/feeds shows it.")]
+) -> None:
+    """Stop collecting a feed; its articles stay, and feeds.toml does not bring it back."""
+    with request.app.state.database.write() as session:
+        sources.remove_feed(session, url, now=request.app.state.clock())
 
 
 @router.get("/coverage")

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, exists, func, insert, or_, select
+from sqlalchemy import and_, exists, func, insert, or_, select, union_all
 from sqlmodel import Session, col
 
 from models.articles import Article, Guid, Revision, Sighting
+from models.feeds import Feed
 from models.found import FoundArticle
 from models.store.sql import chunks, insert_new, new_ids, one_at_a_time, table_of
 from models.tags import AssetMention, NarrativeTag
@@ -194,7 +195,7 @@ class ArticleRow:
     """An article in the wording that was current at `as_of`."""
 
     id: int
-    story_id: int
+    story_id: int | None
     outlet: str
     url: str | None
     language: str
@@ -203,6 +204,7 @@ class ArticleRow:
     known_at: datetime
     knowledge: str
     date_note: str | None
+    removed_at: datetime | None
     revision_id: int
     revisions: int
     title: str
@@ -233,6 +235,7 @@ def _article_query(as_of: datetime) -> Any:
             col(Article.known_at),
             col(Article.knowledge),
             col(Article.date_note),
+            col(Article.removed_at),
             current.c.revision_id,
             current.c.revisions,
             col(Revision.title),
@@ -298,6 +301,28 @@ def find_articles(
 def get_article(session: Session, article_id: int, *, as_of: datetime) -> ArticleRow | None:
     row = session.execute(_article_query(as_of).where(col(Article.id) == article_id)).first()
     return ArticleRow(*row) if row is not None else None
+
+
+def story_articles(session: Session, story_id: int, *, as_of: datetime) -> list[ArticleRow]:
+    """The copies of a story that were known by then, the lead first."""
+    query = _article_query(as_of).where(col(Article.story_id) == story_id)
+    return [ArticleRow(*row) for row in session.execute(query.order_by(col(Article.known_at), col(Article.id)))]
+
+
+def sightings(session: Session, article_id: int, *, as_of: datetime) -> list[tuple[str, str, datetime]]:
+    """(outlet, address, when) of each feed in which the article was seen by then, the first one first."""
+    first = select(col(Article.feed_id).label("feed_id"), col(Article.known_at).label("seen_at")).where(
+        col(Article.id) == article_id
+    )
+    others = select(col(Sighting.feed_id), col(Sighting.seen_at)).where(col(Sighting.article_id) == article_id)
+    seen = union_all(first, others).subquery()
+    query = (
+        select(col(Feed.outlet), col(Feed.url), seen.c.seen_at)
+        .join(seen, seen.c.feed_id == col(Feed.id))
+        .where(seen.c.seen_at <= as_of)
+        .order_by(seen.c.seen_at, col(Feed.id))
+    )
+    return [(outlet, url, seen_at) for outlet, url, seen_at in session.execute(query)]
 
 
 def get_revisions(session: Session, article_id: int, *, as_of: datetime) -> Sequence[Revision]:

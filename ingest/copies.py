@@ -9,7 +9,6 @@ docs/methods/copies.md gives the figures behind the constants.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -75,24 +74,30 @@ class Wording:
         return found if len(found) >= TEXT_WORDS else []
 
     @cached_property
+    def _sequence(self) -> list[str]:
+        found = self.text
+        return [" ".join(found[place : place + SHINGLE]) for place in range(len(found) - SHINGLE + 1)]
+
+    @cached_property
     def shingles(self) -> frozenset[str]:
-        return frozenset(_shingles(self.text))
+        return frozenset(self._sequence)
 
     @cached_property
     def numbers(self) -> frozenset[str]:
         return frozenset(word for word in self.text if word[0].isdecimal())
 
-    def sketches(self) -> Iterator[RMinHash]:
-        """Of the whole text and, as a copy may be cut, of its beginning."""
-        parts = [self.text] if len(self.text) <= LEAD_WORDS else [self.text, self.text[:LEAD_WORDS]]
-        for part in filter(None, parts):
+    @cached_property
+    def sketches(self) -> list[RMinHash]:
+        """Of the whole text and, as a copy may be cut, of its beginning; none where there is no text."""
+        parts = [self._sequence] if self.text else []
+        if len(self.text) > LEAD_WORDS:
+            parts.append(self._sequence[:LEAD_WORDS])
+        found = []
+        for part in parts:
             sketch = RMinHash(num_perm=PERMUTATIONS, seed=1)
-            sketch.update(_shingles(part))
-            yield sketch
-
-
-def _shingles(found: list[str]) -> list[str]:
-    return [" ".join(found[place : place + SHINGLE]) for place in range(len(found) - SHINGLE + 1)]
+            sketch.update(part)
+            found.append(sketch)
+        return found
 
 
 def are_copies(one: Wording, other: Wording) -> bool:
@@ -136,17 +141,16 @@ class CopyIndex:
         """Keep a wording under a number of the caller's. Its day must be open."""
         day = wording.event_at.date()
         self._titles[day][wording.key].append(number)
-        for sketch in wording.sketches():
+        for sketch in wording.sketches:
             self._texts[day].insert(number, sketch)
 
     def near(self, wording: Wording) -> set[int]:
         """The numbers of those that may be copies, on days that are open."""
         found: set[int] = set()
-        sketches = list(wording.sketches())
         for day in days_around(wording.event_at):
             if day in self:
                 found.update(self._titles[day].get(wording.key, ()))
-                for sketch in sketches:
+                for sketch in wording.sketches:
                     found.update(self._texts[day].query(sketch))
         return found
 

@@ -12,11 +12,13 @@ from models import errors
 STATUS: dict[type[errors.StoryshiftError], int] = {
     errors.BadInput: 422,
     errors.NotFound: 404,
+    errors.NotAllowed: 401,
     errors.DatabaseUnavailable: 503,
     errors.ConfigError: 500,
     errors.StoryshiftError: 500,
 }
 NAMES = {404: "not_found", 405: "method_not_allowed", 400: "bad_request"}
+HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}
 log = logging.getLogger("storyshift.api")
 
 
@@ -28,8 +30,7 @@ def install(app: FastAPI) -> None:
 
 
 def answer(status: int, error: str, detail: str) -> JSONResponse:
-    headers = {"Retry-After": "5"} if status == 503 else None
-    return JSONResponse({"error": error, "detail": detail}, status, headers)
+    return JSONResponse({"error": error, "detail": detail}, status, HEADERS.get(status))
 
 
 def status_of(error: Exception) -> int:
@@ -45,7 +46,7 @@ async def _ours(_: Request, error: Exception) -> JSONResponse:
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - narrows the type for mypy
     first = error.errors()[0]
-    where = str(first["loc"][-1]) if first["loc"] else "request"
+    where = next((place for place in reversed(first["loc"]) if isinstance(place, str)), "request")
     return answer(422, "bad_input", f"{where}: {first['msg']}.")
 
 

@@ -14,6 +14,7 @@ import typer
 
 from models.errors import BadFile, BadInput, ConfigError, StoryshiftError
 from storyshift.feeds import articles_app, feeds_app
+from storyshift.keys import keys_app
 from storyshift.output import progress, put, put_json, say
 from storyshift.shell import Report, TextFormat, find_copies, now, open_database
 
@@ -33,6 +34,7 @@ app.add_typer(feeds_app, name="feeds")
 app.add_typer(articles_app, name="articles")
 app.add_typer(import_app, name="import")
 app.add_typer(narratives_app, name="narratives")
+app.add_typer(keys_app, name="keys")
 
 SHOWN_REFUSALS = 50
 STOPPED = 130
@@ -74,7 +76,9 @@ PriorRates = Annotated[
 ]
 Format = Annotated[SeriesFormat, typer.Option("--format", help="How the rows are written to stdout.")]
 Port = Annotated[int, typer.Option(help="Where the page is served.", min=1, max=65535)]
-Host = Annotated[str, typer.Option(help="The address to listen on; beyond loopback set STORYSHIFT_ALLOWED_HOSTS.")]
+Host = Annotated[
+    str, typer.Option(help="The address to listen on; beyond loopback set STORYSHIFT_ALLOWED_HOSTS and make a key.")
+]
 
 
 # -- running ----------------------------------------------------------------------------------------------------------

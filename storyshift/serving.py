@@ -15,6 +15,7 @@ from config.settings import get_settings
 from jobs.scheduler import work
 from models.database import Database
 from models.errors import ConfigError, PortBusy
+from services.keys import has_key
 from storyshift.output import say
 
 
@@ -22,11 +23,8 @@ def serve_page(
     database: Database, *, host: str, port: int, clock: Callable[[], datetime], with_worker: bool, replay: bool = False
 ) -> None:
     """Returns when stopped by Ctrl-C or SIGTERM. Raises: PortBusy, ConfigError."""
-    if not _is_loopback(host) and not get_settings().allowed_hosts:
-        raise ConfigError(
-            f"Listening on {host} would open the page to others. If that is meant, say under which names it may be "
-            "opened: STORYSHIFT_ALLOWED_HOSTS=name,other-name."
-        )
+    if not _is_loopback(host):
+        _check_open(database, host)
     listener = _listen(host, port)
     log_to_stderr()
     stop = Event()
@@ -45,6 +43,21 @@ def serve_page(
 def log_to_stderr() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def _check_open(database: Database, host: str) -> None:
+    """Raises: ConfigError unless someone has said under which names others may come, and made a key."""
+    if not get_settings().allowed_hosts:
+        raise ConfigError(
+            f"Listening on {host} would open the page to others. If that is meant, say under which names it may be "
+            "opened: STORYSHIFT_ALLOWED_HOSTS=name,other-name."
+        )
+    with database.read() as session:
+        if not has_key(session):
+            raise ConfigError(
+                f"Listening on {host} would open the page to others, and no key in {database} says who of them may "
+                "write. Create one first: `storyshift keys create NAME`."
+            )
 
 
 def _is_loopback(host: str) -> bool:

@@ -9,7 +9,7 @@ from models.articles import Revision
 from models.database import Database
 from models.feeds import Feed
 from models.prices import FoundBar, FoundPoint
-from models.store.articles import Added, add_articles, find_articles, get_article
+from models.store.articles import Added, add_articles, find_articles, get_article, remove_text
 from models.store.feeds import due_feeds, list_feeds, seed_feeds
 from models.store.prices import Kept, add_bars, add_points, read_bars
 from models.store.stories import story_frames
@@ -48,6 +48,14 @@ def test_an_edit_is_a_revision_and_the_article_keeps_every_wording(database: Dat
         assert after is not None
         assert (after.title, after.revisions) == ("Gold rises to a record", 2)
         assert get_article(session, 1, as_of=DAY - HOUR) is None
+
+
+def test_what_was_taken_down_does_not_come_back_under_another_address(database: Database, now: datetime) -> None:
+    found = replace(found_article("Gold rises to a record", DAY, identity="u:1"), guid_key="g:1")
+    with database.write() as session:
+        add_articles(session, [found], now=now)
+        remove_text(session, 1, now=now)
+        assert add_articles(session, [replace(found, identity="u:2")], now=now) == Added(known=1)
 
 
 def test_a_title_of_any_length_can_be_stored(database: Database, now: datetime) -> None:

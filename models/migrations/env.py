@@ -5,6 +5,8 @@ from sqlmodel import SQLModel
 
 import models.articles
 import models.feeds
+import models.keys
+import models.pages
 import models.prices
 import models.tags  # noqa: F401
 

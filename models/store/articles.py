@@ -118,7 +118,7 @@ def _known(session: Session, identities: list[str]) -> dict[str, _Known]:
 def _moved(session: Session, found: list[FoundArticle]) -> dict[str, _Known]:
     """Articles with an unknown address that are known by their guid, under a title alike: they have moved.
 
-    Under another title the guid is taken as one that is used again.
+    Under another title the guid is taken as one that is used again. What was taken down has no title: its guid tells.
     """
     keys = {article.guid_key: article for article in found if article.guid_key is not None}
     moved: dict[str, _Known] = {}
@@ -130,7 +130,7 @@ def _moved(session: Session, found: list[FoundArticle]) -> dict[str, _Known]:
             .where(col(Guid.key).in_(part))
         )
         for key, title, article_id, feed_id, removed_at in session.execute(query):
-            if _alike(title, keys[key].title):
+            if removed_at is not None or _alike(title, keys[key].title):
                 moved[keys[key].identity] = _Known(article_id, feed_id, removed_at is not None)
     return moved
 
@@ -311,10 +311,10 @@ def story_articles(session: Session, story_id: int, *, as_of: datetime) -> list[
 
 def sightings(session: Session, article_id: int, *, as_of: datetime) -> list[tuple[str, str, datetime]]:
     """(outlet, address, when) of each feed in which the article was seen by then, the first one first."""
-    first = select(col(Article.feed_id).label("feed_id"), col(Article.known_at).label("seen_at")).where(
+    first: Any = select(col(Article.feed_id).label("feed_id"), col(Article.known_at).label("seen_at")).where(
         col(Article.id) == article_id
     )
-    others = select(col(Sighting.feed_id), col(Sighting.seen_at)).where(col(Sighting.article_id) == article_id)
+    others: Any = select(col(Sighting.feed_id), col(Sighting.seen_at)).where(col(Sighting.article_id) == article_id)
     seen = union_all(first, others).subquery()
     query = (
         select(col(Feed.outlet), col(Feed.url), seen.c.seen_at)

@@ -29,6 +29,7 @@ POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+MAX_BODY = 1_000_000
 DOCS_POLICY = POLICY + "; script-src 'self' 'unsafe-inline'"
 """Swagger's page starts itself with an inline script; it shows no text from feeds."""
 
@@ -60,6 +61,9 @@ def create_app(database: Database, *, clock: Callable[[], datetime], replay: boo
             return api.errors.answer(
                 400, "unknown_host", f"This server is not known as {name!r}. To allow it, set STORYSHIFT_ALLOWED_HOSTS."
             )
+        length = request.headers.get("content-length", "" if request.method in ("POST", "PUT", "PATCH") else "0")
+        if not length.isdecimal() or int(length) > MAX_BODY:
+            return api.errors.answer(413, "too_large", f"A request's body is at most {MAX_BODY} bytes, and says so.")
         if "\0" in unquote(f"{request.url.path}?{request.url.query}"):
             return api.errors.answer(422, "bad_input", "The request holds a NUL character, which no name or text has.")
         response = await call_next(request)
@@ -73,15 +77,23 @@ def create_app(database: Database, *, clock: Callable[[], datetime], replay: boo
 
 
 def _add_pages(app: FastAPI, replay: bool) -> None:
-    page = Environment(loader=FileSystemLoader(WEB / "templates"), autoescape=True).get_template("index.html")
+    templates = Environment(loader=FileSystemLoader(WEB / "templates"), autoescape=True)
     chart_library = Path(str(files("plotly"))) / "package_data" / "plotly.min.js"
     swagger = Path(str(files("fastapi_offline"))) / "static"
     app.mount("/static", StaticFiles(directory=WEB / "static"), name="static")
     app.mount("/swagger", StaticFiles(directory=swagger), name="swagger")
 
+    def page(name: str) -> HTMLResponse:
+        text = templates.get_template(name).render(version=VERSION, replay=replay)
+        return HTMLResponse(text, headers={"Cache-Control": "no-cache"})
+
     @app.get("/", include_in_schema=False)
     def index() -> HTMLResponse:
-        return HTMLResponse(page.render(version=VERSION, replay=replay), headers={"Cache-Control": "no-cache"})
+        return page("index.html")
+
+    @app.get("/sources", include_in_schema=False)
+    def sources() -> HTMLResponse:
+        return page("sources.html")
 
     @app.get("/vendor/plotly.min.js", include_in_schema=False)
     def plotly() -> FileResponse:

@@ -1,20 +1,27 @@
-"""Where things come from and how that goes: feeds (listing, adding, removing), prices and macro series (listing)."""
+"""Where things come from and how that goes: feeds (listing, adding, removing), prices and macro series (listing).
+
+What a feed was expected to bring: docs/collecting.md.
+"""
 
 import re
-from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from itertools import pairwise
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
 from sqlmodel import Session
 
-from analysis.buckets import Bucket, starts
+from analysis.buckets import Bucket, end_of, starts
 from analysis.join import MAX_GAP
 from config import definitions
 from config.definitions import FeedDefinition, FeedKind, MacroSeries
+from ingest.pace import LONGEST_FLOOR
 from models.errors import BadInput, NotFound, UnknownName
 from models.feeds import REPLAY, Feed
 from models.prices import Watch
@@ -32,6 +39,11 @@ LONGEST_STEP = {
 """Between two values in a row; where they lie further apart, values are missing."""
 NEWS_WITHIN = timedelta(days=14)
 NEWS_TOLD_BY, SILENT_TIMES, SILENT_AFTER = 3, 5, timedelta(days=1)
+HISTORY_WEEKS, LEAST_DAYS, SEEN_TWICE = 4, 7, 2
+"""What is expected of a feed is told from so many weeks; from days heard at least; by the hour of the week from two."""
+TOO_FEW = 0.01
+"""A feed that answers is silent where so few entries or fewer are less probable than this."""
+HOUR, DAY, HOURS_OF_WEEK = timedelta(hours=1), timedelta(days=1), 7 * 24
 MAX_ADDRESS, MAX_NAME = 2_000, 200
 
 
@@ -59,7 +71,7 @@ class FeedView:
 
 @dataclass(frozen=True, slots=True)
 class CoverageRow:
-    """One feed in one bucket; buckets without an attempt have no row."""
+    """One feed in one bucket. Where it was not visited there is a row only if it was due: see `status`."""
 
     bucket_start: datetime
     outlet: str
@@ -67,8 +79,18 @@ class CoverageRow:
     attempts: int
     answered: int
     entries_new: int
-    coverage: float
-    """Answered / attempts."""
+    coverage: float | None
+    """Answered / attempts; None without an attempt."""
+    entries_expected: float | None
+    """New entries that a bucket like this usually brings, up to now where it is open; None where that is not known."""
+    expected_low: int | None
+    expected_high: int | None
+    """The 90 % interval of a Poisson variable with that mean."""
+    expected_days: int
+    """Days before the bucket that this is told from."""
+    status: str
+    """fine, silent (answered, but brought far less than expected), outage (never answered), unknown (answered; nothing
+    is expected yet), or not_visited (nobody looked, though it was due)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +99,7 @@ class PricesView:
 
     kind: str
     key: str
+    name: str
     interval: str
     n: int
     first: datetime | date | None
@@ -151,23 +174,132 @@ def _health(found: FeedHealth, now: datetime) -> str:
 def coverage(
     session: Session, *, start: datetime | None, end: datetime | None, bucket: Bucket, now: datetime
 ) -> list[CoverageRow]:
-    """How many visits each feed had in each bucket, how many it answered and what they brought; by default two weeks.
+    """Visits to each feed in each bucket, how many it answered, what they brought and what was expected of them.
 
-    Raises: BadRange.
+    The range is widened to whole buckets, and ends now at the latest; by default it begins two weeks before its end.
+    Feeds stand by outlet, buckets ascend. Raises: BadRange.
     """
     check_range(start, end)
     end = min(end or now, now)
-    start = start or end - NEWS_WITHIN
-    begins = starts(start, end, bucket)
-    totals: dict[tuple[str, str, datetime], list[int]] = {}
-    for outlet, url, hour, *counts in feed_store.fetches_by_hour(session, start=start, end=end):
-        total = totals.setdefault((outlet, url, begins[bisect_right(begins, hour) - 1]), [0, 0, 0])
-        for place, count in enumerate(counts):
-            total[place] += count
-    return [
-        CoverageRow(at, outlet, url, attempts, answered, new, round(answered / attempts, 4))
-        for (outlet, url, at), (attempts, answered, new) in totals.items()
-    ]
+    begins = starts(start or end - NEWS_WITHIN, end, bucket)
+    ends = [min(end_of(begin, bucket), now) for begin in begins]
+    since = datetime.combine(begins[0], time(), UTC) - timedelta(weeks=HISTORY_WEEKS)
+    hours = feed_store.fetches_by_hour(session, start=since, end=ends[-1])
+    visits = {feed_id: [row[1:] for row in rows] for feed_id, rows in groupby(hours, key=itemgetter(0))}
+    backlog_past = feed_store.answered_before(session, since)
+    rows: list[CoverageRow] = []
+    for feed in feed_store.all_feeds(session):
+        record = _Record.of(visits.get(feed.id or 0, []), since, ends[-1], backlog_past=feed.id in backlog_past)
+        rows.extend(_coverage_of(feed, record, list(zip(begins, ends, strict=True)), bucket))
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What visits to one feed brought by the hour since a midnight: counts of shape (hours,), whole days of them."""
+
+    since: datetime
+    attempts: NDArray[np.int64]
+    answered: NDArray[np.int64]
+    new: NDArray[np.int64]
+    heard: NDArray[np.bool_]
+    """Days, of shape (days,), from which can be told what is usual: it answered, and not for the first time."""
+
+    @classmethod
+    def of(
+        cls, visits: Sequence[tuple[datetime, int, int, int]], since: datetime, end: datetime, *, backlog_past: bool
+    ) -> "_Record":
+        days = -((since - end) // DAY)
+        counts = np.zeros((3, days * 24), dtype=np.int64)
+        for hour, *found in visits:
+            counts[:, (hour - since) // HOUR] = found
+        heard = counts[1].reshape(days, 24).any(axis=1)
+        if not backlog_past and heard.any():
+            heard[heard.argmax()] = False
+        return cls(since, counts[0], counts[1], counts[2], heard)
+
+    def usual(self, day: int) -> tuple[NDArray[np.float64] | None, int]:
+        """New entries in each of the 168 hours from the beginning of that day, and how many days tell so.
+
+        Only the four weeks before the day are looked at. The mean of an hour of the week, where its weekday was heard
+        twice; else that of the hour of the day. None where fewer than seven days were heard.
+        """
+        weeks = slice(day - 7 * HISTORY_WEEKS, day)
+        heard = self.heard[weeks]
+        n = int(heard.sum())
+        if n < LEAST_DAYS:
+            return None, n
+        new = self.new.reshape(-1, 24)[weeks] * heard[:, None]
+        by_weekday, weekdays = new.reshape(-1, 7, 24).sum(axis=0), heard.reshape(-1, 7).sum(axis=0)[:, None]
+        mean = np.where(weekdays >= SEEN_TWICE, by_weekday / np.maximum(weekdays, 1), new.sum(axis=0) / n)
+        return mean.ravel(), n
+
+
+def _coverage_of(
+    feed: Feed, record: _Record, buckets: Sequence[tuple[datetime, datetime]], bucket: Bucket
+) -> Iterator[CoverageRow]:
+    for begin, end in buckets:
+        first = (begin - record.since) // HOUR
+        hours = slice(first, first - (begin - end) // HOUR)
+        attempts, answered, new = (
+            int(counts[hours].sum()) for counts in (record.attempts, record.answered, record.new)
+        )
+        if not attempts and not _was_due(feed, begin, end, bucket):
+            continue
+        usual, n = record.usual(first // 24)
+        expected = None if usual is None else _expected(usual, first % 24, (end - begin) / HOUR)
+        low, high = (None, None) if expected is None else _ninety_percent(expected)
+        if not attempts:
+            status = "not_visited"
+        elif not answered:
+            status = "outage"
+        elif usual is None:
+            status = "unknown"
+        else:
+            told = _expected(usual, first % 24, (end - begin) / HOUR, _told_of(record.answered[hours] > 0))
+            status = "silent" if float(special.pdtr(new, told)) < TOO_FEW else "fine"
+        yield CoverageRow(
+            bucket_start=begin,
+            outlet=feed.outlet,
+            url=feed.url,
+            attempts=attempts,
+            answered=answered,
+            entries_new=new,
+            coverage=round(answered / attempts, 4) if attempts else None,
+            entries_expected=None if expected is None else round(expected, 2),
+            expected_low=low,
+            expected_high=high,
+            expected_days=n,
+            status=status,
+        )
+
+
+def _was_due(feed: Feed, begin: datetime, end: datetime, bucket: Bucket) -> bool:
+    """Every feed falls due within a day, so in a whole bucket of a day or more while it was collected."""
+    gone = min(filter(None, (feed.removed_at, feed.retired_at)), default=end)
+    return bucket != "hour" and feed.added_at <= begin and end_of(begin, bucket) == end <= gone
+
+
+def _expected(usual: NDArray[np.float64], first: int, hours: float, counted: NDArray[np.bool_] | None = None) -> float:
+    """What so many hours bring from the hour `first` of the week on; the last may be a part of one.
+
+    With `counted`, of shape (hours rounded up,), only those hours.
+    """
+    places = np.arange(-int(-hours // 1))
+    brought = usual[(first + places) % HOURS_OF_WEEK] * np.minimum(hours - places, 1)
+    return float(brought.sum() if counted is None else brought[counted].sum())
+
+
+def _told_of(answered: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The hours whose news an answered visit can have brought: its own, and those before that may lie between two."""
+    told = answered.copy()
+    for hours in range(1, LONGEST_FLOOR // HOUR):
+        told[:-hours] |= answered[hours:]
+    return told
+
+
+def _ninety_percent(mean: float) -> tuple[int, int]:
+    return int(np.ceil(special.pdtrik(0.05, mean))), int(np.ceil(special.pdtrik(0.95, mean)))
 
 
 def add_feed(session: Session, url: str, *, outlet: str, kind: str, language: str, now: datetime) -> bool:
@@ -238,6 +370,7 @@ def list_prices(session: Session) -> list[PricesView]:
         view = PricesView(
             kind=kind,
             key=key,
+            name=definition.name,
             interval=frequency,
             n=len(at),
             first=at[0] if at else None,

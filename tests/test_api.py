@@ -90,6 +90,13 @@ def test_coverage_tells_each_feed_s_visits_and_health_tells_silence_from_failure
             10,
             0.8333,
         )
+        assert {name: row["status"] for name, row in last.items()} == {
+            "Steady": "fine",
+            "Silent": "silent",
+            "Failing": "fine",
+        }
+        expected = ("entries_expected", "expected_low", "expected_high", "expected_days")
+        assert [last["Steady"][name] for name in expected] == [3.0, 1, 6, 12]  # of the twelve hours of today
         assert client.get("/v1/coverage?start=2026-11-22&end=2026-11-20").status_code == 422
 
 
@@ -243,7 +250,7 @@ def test_a_name_is_allowed_by_a_setting(database: Database, now: datetime, monke
 
 
 def test_pages_ask_no_one_else_for_anything(empty: TestClient) -> None:
-    for path in ("/", "/docs", "/static/app.js", "/static/style.css"):
+    for path in ("/", "/sources", "/docs", "/static/app.js", "/static/sources.js", "/static/style.css"):
         answer = empty.get(path)
         assert answer.status_code == 200
         assert "default-src 'self'" in answer.headers["content-security-policy"]
@@ -267,6 +274,7 @@ def test_every_route_says_in_openapi_what_it_does(empty: TestClient) -> None:
         "/v1/coverage",
         "/v1/articles",
         "/v1/articles/{article_id}",
+        "/v1/stories/{story_id}",
         "/v1/feeds",
         "/v1/health/live",
         "/v1/health/ready",

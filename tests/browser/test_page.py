@@ -121,9 +121,10 @@ def test_a_failing_feed_is_shown_with_what_its_server_said(
             )
     database.close()
     page.goto(served)
-    page.locator("#sources summary").click()
-    expect(page.locator("#sources summary")).to_contain_text("Sources: 2 feeds, 1 failing; ")
-    expect(page.locator("#sources li")).to_contain_text("Bad The server answered 404 Not Found.")
+    expect(page.locator("#sources p")).to_contain_text("Sources: 2 feeds, 1 failing; ")
+    expect(page.locator("#sources li")).to_have_text("Bad The server answered 404 Not Found.")
+    page.locator("#sources a").click()
+    expect(page).to_have_title("Storyshift: sources")
 
 
 def test_text_from_feeds_is_shown_as_text(served: str, page: Page) -> None:

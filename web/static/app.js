@@ -9,6 +9,7 @@ const chart = element("chart");
 const form = element("controls");
 const view = { start: "", end: "", bucket: "", at: "", narrative: "", prior: "" };
 const LOOK_AGAIN = 15000;
+const NAMED_SOURCES = 8;
 let narratives = [];
 const shown = {};
 let shifts = [];
@@ -483,25 +484,22 @@ function tellCollecting(feeds, record) {
 async function tellSources() {
   const [{ data: feeds }, { data: prices }] = await Promise.all([ask("feeds"), ask("prices")]);
   tellCollecting(feeds, known);
-  const failing = feeds.filter((feed) => feed.last_error);
+  const failing = feeds.filter((feed) => feed.last_error && !feed.retired_at);
   const waiting = feeds.filter((feed) => !feed.last_fetched_at).length;
-  const quiet = feeds.filter((feed) => feed.health === "silent" || feed.health === "retired");
-  const silent = prices.filter((series) => series.last_error);
+  const silent = feeds.filter((feed) => feed.health === "silent").length;
+  const stopped = prices.filter((series) => series.last_error);
   element("sources").hidden = !feeds.length && !prices.length;
-  element("sources").querySelector("summary").textContent = [
-    feeds.length ? `${feeds.length} feeds, ${failing.length} failing${waiting ? `, ${waiting} not yet visited` : ""}` : "",
-    prices.length ? `${prices.filter((series) => series.n).length} series of prices and macro values, ${silent.length} failing` : "",
-  ].filter(Boolean).join("; ").replace(/^/, "Sources: ");
+  element("sources").querySelector("span").textContent = `Sources: ${[
+    feeds.length ? `${feeds.length} feeds, ${failing.length} failing${silent ? `, ${silent} silent` : ""}${waiting ? `, ${waiting} not yet visited` : ""}` : "",
+    prices.length ? `${prices.filter((series) => series.n).length} series of prices and macro values, ${stopped.length} failing` : "",
+  ].filter(Boolean).join("; ")}.`;
   const said = new Map();
-  for (const series of silent) said.set(series.last_error, [...(said.get(series.last_error) || []), seriesName(series)]);
-  const items = [
-    ...failing.map((feed) => sourceItem(feed.outlet, `${feed.last_error} (${feed.failures} in a row; ${feed.articles} articles so far) ${feed.url}`)),
-    ...quiet.map((feed) => sourceItem(feed.outlet, feed.health === "retired" ? `gone for good, by its server: ${feed.url}`
-      : `answers, but brought nothing new since ${feed.last_news_at.slice(0, 16).replace("T", " ")}: ${feed.url}`)),
-    ...[...said].map(([error, names]) => sourceItem(names.join(", "), error)),
-    ...prices.flatMap((series) => series.gaps.map(([from, to]) => sourceItem(seriesName(series), `nothing from ${from.slice(0, 10)} to ${to.slice(0, 10)}`))),
-  ];
-  element("sources").querySelector("ul").replaceChildren(...(items.length ? items : [sourceItem("", "No source is failing.")]));
+  for (const [who, what] of [...failing.map((feed) => [feed.outlet, feed.last_error]), ...stopped.map((series) => [seriesName(series), series.last_error])]) {
+    said.set(what, [...(said.get(what) || []), who]);
+  }
+  const items = [...said].map(([what, names]) => sourceItem(names.join(", "), what));
+  const more = items.length - NAMED_SOURCES;
+  element("sources").querySelector("ul").replaceChildren(...items.slice(0, NAMED_SOURCES), ...(more > 0 ? [sourceItem("", `and ${more} more.`)] : []));
 }
 
 const seriesName = (series) => (series.interval === "hour" ? `${series.key} by the hour` : series.key);

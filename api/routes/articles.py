@@ -136,7 +136,7 @@ def coverage(
     end: Annotated[str | None, Query(description="End, exclusive. Default: now.")] = None,
     bucket: Annotated[Bucket, Query(description="Width of a bucket, aligned to UTC.")] = "day",
 ) -> Listed[CoverageRow]:
-    """The record of collecting: visits to each feed by bucket, how many it answered, and the articles they brought."""
+    """The record of collecting by feed and bucket: visits, answers, entries received and expected, and a status."""
     state = request.app.state
     with state.database.read() as session:
         rows = sources.coverage(

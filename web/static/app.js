@@ -405,7 +405,7 @@ function emptyItem() {
 function articleItem(article) {
   const item = document.createElement("li");
   const title = document.createElement("h3");
-  if (!article.title) title.append("Taken down");
+  if (article.removed_at) title.append(`Taken down on ${article.removed_at.slice(0, 10)}`);
   const words = highlighted(article, "title");
   if (/^https?:\/\//i.test(article.url || "")) {
     const link = document.createElement("a");

@@ -7,7 +7,8 @@ carries IPv4) is refused before a byte is sent. Behind a proxy (HTTPS_PROXY) the
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -71,7 +72,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
     """Opens connections for httpcore, to checked addresses only."""
 
     def __init__(self, reach: Reach) -> None:
-        self._reach, self._real = reach, httpcore.AnyIOBackend()
+        self._reach = reach
 
     async def connect_tcp(
         self,
@@ -94,7 +95,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
                 )
         for address in addresses:
             try:
-                return await self._real.connect_tcp(str(address), port, timeout, local_address, socket_options)
+                return await _connected(str(address), port, timeout)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
@@ -105,16 +106,64 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         raise FeedError("forbidden_address", f"{path} is not an address on the internet.")
 
     async def sleep(self, seconds: float) -> None:
-        await self._real.sleep(seconds)
+        await asyncio.sleep(seconds)
 
     async def _resolve(self, host: str, port: int) -> Sequence[Address]:
         loop = asyncio.get_running_loop()
+        with suppress(ValueError):
+            return [ip_address(host)]
         try:
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(str(error)) from None
         names = dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found)
         return [ip_address(name) for name in names]
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    """A connection over asyncio's own streams. Those of httpcore, by anyio, cost a third of a round without news."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        async with _within(timeout, httpcore.ReadTimeout, httpcore.ReadError):
+            return await self._reader.read(max_bytes)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        async with _within(timeout, httpcore.WriteTimeout, httpcore.WriteError):
+            self._writer.write(buffer)
+            await self._writer.drain()
+
+    async def aclose(self) -> None:
+        self._writer.close()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        async with _within(timeout, httpcore.ConnectTimeout, httpcore.ConnectError):
+            await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._writer.get_extra_info({"ssl_object": "ssl_object", "server_addr": "peername"}.get(info, info))
+
+
+async def _connected(address: str, port: int, timeout: float | None) -> _Stream:
+    async with _within(timeout, httpcore.ConnectTimeout, httpcore.ConnectError):
+        return _Stream(*await asyncio.open_connection(address, port))
+
+
+@asynccontextmanager
+async def _within(seconds: float | None, late: type[Exception], failed: type[Exception]) -> AsyncIterator[None]:
+    """Errors of sockets as httpcore names them."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise late(str(error)) from error
+    except OSError as error:  # also of TLS
+        raise failed(str(error)) from error
 
 
 @lru_cache

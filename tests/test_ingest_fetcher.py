@@ -13,7 +13,7 @@ from threading import Event
 import pytest
 from fakes import FeedServer, Page, rss
 
-from ingest import fetcher
+from ingest import fetcher, guard
 from ingest.fetcher import Answer, client, fetch
 from ingest.guard import Reach
 from models.errors import FeedError
@@ -167,17 +167,22 @@ def test_what_is_no_web_address_is_a_bad_address(url: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl, which makes the certificate, is not installed")
-def test_a_certificate_that_is_not_trusted_is_named_as_the_reason(tmp_path: Path) -> None:
+def test_over_tls_a_feed_is_read_where_its_certificate_is_trusted_and_else_that_is_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    options = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=127.0.0.1".split()
+    options = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
     subprocess.run(
-        ["openssl", *options, "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=30
+        ["openssl", *options.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=30
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server = FeedServer({"feed": Page(BODY)})
     server._server.socket = context.wrap_socket(server._server.socket, server_side=True)
     with server:
-        error = failure(server.url("feed").replace("http:", "https:"))
+        address = server.url("feed").replace("http:", "https:")
+        error = failure(address)
+        monkeypatch.setattr(guard, "_trusted", lambda: ssl.create_default_context(cafile=str(certificate)))
+        assert get(address).content == BODY
     assert error.kind == "unreachable"
     assert "its certificate is not trusted" in str(error)

@@ -136,7 +136,8 @@ class _Stream(httpcore.AsyncNetworkStream):
             await self._writer.drain()
 
     async def aclose(self) -> None:
-        self._writer.close()
+        self._writer.transport.abort()  # a server that would drag out the end of TLS is not waited for
+        await asyncio.sleep(0)
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None

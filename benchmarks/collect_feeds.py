@@ -1,23 +1,19 @@
-"""Entries collected and stored per second over loopback, and how long a round takes in which nothing changed.
+"""Entries collected and stored per second over loopback, with and without clustering, and a round without change.
 
     python benchmarks/collect_feeds.py ROOT FEEDS [PEER_PYTHON]
 
 ROOT serves FEEDS feeds as ROOT/0.xml … with ETags. PEER_PYTHON, a Python with the `reader` library, visits the
-same feeds in turn (each from an empty database, five times; medians are quoted).
+same feeds in turn (each from an empty database, five times; medians are quoted). The peak of memory is that of our
+main process and, beside it, of the largest parsing process.
 """
 
+import resource
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-
-from ingest.guard import Reach
-from jobs.collect import collect
-from models.database import Database
-from models.feeds import Feed
 
 TIMES = 5
 PEER = """
@@ -33,23 +29,29 @@ print((reader.get_entry_counts().total or 0) / (time.perf_counter() - began))
 """
 
 
-def now() -> datetime:
-    return datetime.now(UTC)
+def ours(root: str, feeds: int, folder: Path) -> tuple[float, float, float, float]:
+    """Entries per second of a first round, the same with clustering, and the seconds of a first and a second round."""
+    from ingest.guard import Reach  # here, and not in every parsing process
+    from jobs.cluster import Clusterer
+    from jobs.collect import collect
+    from models.database import Database
+    from models.feeds import Feed
+    from storyshift.shell import now
 
-
-def ours(root: str, feeds: int, folder: Path) -> tuple[float, float, float]:
-    """Entries per second of a first round, and the seconds of both rounds."""
     database = Database.open(f"sqlite:///{folder}/storyshift.db")
     with database.write() as session:
         for number in range(feeds):
             session.add(Feed(url=f"{root}/{number}.xml", outlet=str(number), added_at=now(), next_fetch_at=now()))
-    seconds, stored = [], 0
-    for _ in range(2):
-        began = perf_counter()
-        stored += collect(database, clock=now, every=True, reach=Reach(everything=True)).new_articles
-        seconds.append(perf_counter() - began)
+    times = [perf_counter()]
+    stored = collect(database, clock=now, every=True, reach=Reach(everything=True)).new_articles
+    times.append(perf_counter())
+    Clusterer(database).cluster()
+    times.append(perf_counter())
+    collect(database, clock=now, every=True, reach=Reach(everything=True))
+    times.append(perf_counter())
     database.close()
-    return stored / seconds[0], seconds[0], seconds[1]
+    first, clustering, second = (after - before for before, after in zip(times, times[1:], strict=False))
+    return stored / first, stored / (first + clustering), first, second
 
 
 def main(root: str, feeds: int, peer: str | None) -> None:
@@ -60,11 +62,15 @@ def main(root: str, feeds: int, peer: str | None) -> None:
             if peer:
                 command = [peer, "-c", PEER, root, str(feeds), f"{folder}/reader.sqlite"]
                 peers.append(float(subprocess.check_output(command)))
-    rate = median(rate for rate, _, _ in results)
-    again = median(second / first for _, first, second in results)
-    print(f"{feeds} feeds: {rate:,.0f} entries/s; a round without change takes {again:.2f} of a first one")
+    rate, clustered = (median(result[place] for result in results) for place in (0, 1))
+    again = median(second / first for _, _, first, second in results)
+    print(f"{feeds} feeds: {rate:,.0f} entries/s, {clustered:,.0f} with clustering")
+    print(f"a round without change takes {again:.3f} of a first one")
     if peers:
-        print(f"reader: {median(peers):,.0f} entries/s; ratio {rate / median(peers):.2f}")
+        peer_rate = median(peers)
+        print(f"reader: {peer_rate:,.0f} entries/s; ratio {rate / peer_rate:.2f}, {clustered / peer_rate:.2f}")
+    peaks = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print("peak memory: main process {:.0f} MB, largest other {:.0f} MB".format(*peaks))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Settings: the only reader of the environment. Each stands in the README."""
 
 from functools import lru_cache
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.errors import ConfigError
+
+NEEDED_FOR_FULL_TEXT = ("lxml_html_clean", "protego", "trafilatura")
+"""trafilatura does not start without the first, and old versions of pip leave it out."""
 
 
 class Settings(BaseSettings):
@@ -31,6 +35,8 @@ class Settings(BaseSettings):
     """Languages that are tagged, comma-separated; articles in others are kept, counted and not tagged."""
     load_prices: bool = True
     """false: `run` and `worker` ask no exchange, Yahoo or FRED for prices and macro series."""
+    full_text: bool = False
+    """true: `run` and `worker` read the pages of articles whose feed gives no text (extra: fulltext)."""
 
     def tagged_languages(self) -> tuple[str, ...]:
         return tuple(name.strip().lower() for name in self.languages.split(",") if name.strip())
@@ -50,8 +56,11 @@ class Settings(BaseSettings):
 def get_settings() -> Settings:
     """The settings of this process. Raises: ConfigError naming the variable that is wrong."""
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = "STORYSHIFT_" + "_".join(str(part) for part in first["loc"]).upper()
         raise ConfigError(f"{name}={first['input']!r} cannot be used: {first['msg']}.") from None
+    if settings.full_text and not all(map(find_spec, NEEDED_FOR_FULL_TEXT)):
+        raise ConfigError("STORYSHIFT_FULL_TEXT needs the extra `fulltext`: pip install 'storyshift[fulltext]'.")
+    return settings

@@ -1,7 +1,7 @@
 """Where we may connect to: the address is checked after resolution, on every connection, and is the one connected to.
 
 A name that resolves to a private network, a redirect into one, or a spelling that hides one (decimal, octal, IPv6 that
-carries IPv4) is refused before a byte is sent. Behind a proxy (HTTPS_PROXY) the proxy resolves, and decides.
+carries IPv4) is refused before a byte is sent.
 """
 
 import asyncio

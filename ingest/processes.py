@@ -1,10 +1,11 @@
-"""Parsing in processes of their own: both cores are used, and a feed that keeps a parser busy is stopped with it."""
+"""Parsing in processes of their own: both cores are used, and what keeps a parser busy is stopped with it."""
 
 import asyncio
 import multiprocessing
 import os
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -13,10 +14,11 @@ from models.errors import FeedError
 
 PARSE_SECONDS = 30.0
 MEMORY_BYTES = 2 * 1024**3
+Result = TypeVar("Result")
 
 
 class Parsers:
-    """A context manager. The processes start with the first feed that is to be read."""
+    """A context manager. The processes start with the first thing that is to be read."""
 
     def __init__(self) -> None:
         self._pool: ProcessPool | None = None
@@ -31,14 +33,19 @@ class Parsers:
 
     async def parse(self, content: bytes, **about: Any) -> ParsedFeed:
         """As parse_feed, within limits of time and memory. Raises: FeedError; unreadable where they are exceeded."""
+        return await self.run("feed", parse_feed, content, **about)
+
+    async def run(self, what: str, read: Callable[..., Result], *given: Any, **about: Any) -> Result:
+        """What `read` makes of something from outside, a feed or a page, within the same limits. Raises: FeedError."""
         if self._pool is None:
             self._pool = _start()
         try:
-            return await asyncio.wrap_future(self._pool.schedule(parse_feed, (content,), about, timeout=PARSE_SECONDS))
+            result: Result = await asyncio.wrap_future(self._pool.schedule(read, given, about, timeout=PARSE_SECONDS))
+            return result
         except TimeoutError:
-            raise FeedError("unreadable", f"The feed was not read within {PARSE_SECONDS:.0f} s.") from None
+            raise FeedError("unreadable", f"The {what} was not read within {PARSE_SECONDS:.0f} s.") from None
         except (MemoryError, ProcessExpired):
-            raise FeedError("unreadable", "The feed needs too much memory to be read.") from None
+            raise FeedError("unreadable", f"The {what} needs too much memory to be read.") from None
 
 
 def _start() -> ProcessPool:

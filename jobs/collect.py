@@ -18,12 +18,11 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import urlsplit
 
-from httpx import AsyncClient
 from sqlmodel import Session
 
 from config.settings import get_settings
 from ingest import pace
-from ingest.fetcher import Answer, client, fetch
+from ingest.fetcher import Answer, Http, fetch
 from ingest.guard import Reach
 from ingest.parser import ParsedFeed
 from ingest.processes import Parsers
@@ -124,7 +123,7 @@ async def _collect(
         done += 1
         progress(done, len(feeds))
 
-    async with client(get_settings().contact, reach, connections=AT_ONCE) as http:
+    async with Http(get_settings().contact, reach, connections=AT_ONCE) as http:
         visit = _visitor(http, parsers, clock)
         visits = [asyncio.create_task(visit_and_keep(feed)) for feed in feeds]
         try:
@@ -140,14 +139,14 @@ def check(feeds: Sequence[Feed], *, clock: Clock, reach: Reach | None = None) ->
     """Visit these feeds and read them, storing nothing: what each visit brought, in their order."""
 
     async def all_of_them() -> list[Attempt]:
-        async with client(get_settings().contact, reach or Reach.from_settings(), connections=AT_ONCE) as http:
+        async with Http(get_settings().contact, reach or Reach.from_settings(), connections=AT_ONCE) as http:
             with Parsers() as parsers:
                 return list(await asyncio.gather(*map(_visitor(http, parsers, clock), feeds)))
 
     return asyncio.run(all_of_them())
 
 
-def _visitor(http: AsyncClient, parsers: Parsers, clock: Clock) -> Callable[[Feed], Awaitable[Attempt]]:
+def _visitor(http: Http, parsers: Parsers, clock: Clock) -> Callable[[Feed], Awaitable[Attempt]]:
     """Visits a feed when there is room, at its host and in all."""
     room = asyncio.Semaphore(AT_ONCE)
     at_host: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE_PER_HOST))
@@ -159,7 +158,7 @@ def _visitor(http: AsyncClient, parsers: Parsers, clock: Clock) -> Callable[[Fee
     return visit
 
 
-async def _attempt(http: AsyncClient, parsers: Parsers, feed: Feed, clock: Clock) -> Attempt:
+async def _attempt(http: Http, parsers: Parsers, feed: Feed, clock: Clock) -> Attempt:
     began, at, answer = perf_counter(), clock(), None
     try:
         answer = await fetch(http, feed.url, etag=feed.etag, last_modified=feed.last_modified)
@@ -210,6 +209,7 @@ def _report(report: CollectReport, feed: Feed, attempt: Attempt, added: Added) -
     if attempt.error is not None:
         report.failed += 1
         report.errors.append({"url": feed.url, "error": str(attempt.error)})
+        log.warning("failed url=%s kind=%s reason=%s", feed.url, attempt.error.kind, attempt.error)
         return
     report.fetched += attempt.parsed is not None
     report.not_modified += attempt.parsed is None

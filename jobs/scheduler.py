@@ -1,4 +1,4 @@
-"""What runs on a clock, until told to stop: collecting news, clustering and tagging it, loading prices - side by side.
+"""What runs on a clock, until told to stop: news, its stories and tags, prices, full texts if wanted - side by side.
 
 Each has a thread of its own, so that a server that hangs keeps neither the tagger nor the prices waiting.
 """
@@ -13,6 +13,7 @@ from config.settings import get_settings
 from ingest.sources import open_sources
 from jobs.cluster import Clusterer
 from jobs.collect import collect
+from jobs.fulltext import PageReader
 from jobs.prices import load_prices
 from jobs.tag import baseline_tagger, tag_untagged
 from models.database import Database
@@ -30,6 +31,8 @@ def work(database: Database, *, clock: Callable[[], datetime], stop: Event) -> N
     rounds: list[tuple[Round, float]] = [(_tagging(database, clock), TAG_EVERY_SECONDS)]
     if get_settings().load_prices:
         rounds.append((_loading(database, clock), LOOK_EVERY_SECONDS))
+    if get_settings().full_text:
+        rounds.append((_reading(database, clock), LOOK_EVERY_SECONDS))
     for one_round, seconds in rounds:
         Thread(target=_again, args=(one_round, seconds, stop), daemon=True).start()
     _again(_collecting(database, clock), LOOK_EVERY_SECONDS, stop)
@@ -74,6 +77,16 @@ def _loading(database: Database, clock: Callable[[], datetime]) -> Round:
             log.info("loaded prices series=%d new=%d corrected=%d", len(report.series), new, corrected)
         for said, series in report.failures.items():
             log.warning("prices failed: %s series=%s", said, ",".join(series))
+
+    return one_round
+
+
+def _reading(database: Database, clock: Callable[[], datetime]) -> Round:
+    reader = PageReader(database, clock=clock)
+
+    def one_round() -> None:
+        if outcomes := reader.read():
+            log.info("read pages %s", " ".join(f"{outcome}={count}" for outcome, count in sorted(outcomes.items())))
 
     return one_round
 

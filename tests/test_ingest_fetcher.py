@@ -14,7 +14,7 @@ import pytest
 from fakes import FeedServer, Page, rss
 
 from ingest import fetcher, guard
-from ingest.fetcher import Answer, client, fetch
+from ingest.fetcher import Answer, Http, fetch
 from ingest.guard import Reach
 from models.errors import FeedError
 
@@ -29,7 +29,7 @@ def server() -> Iterator[FeedServer]:
 
 def get(url: str, *, etag: str | None = None, last_modified: str | None = None, contact: str = "") -> Answer:
     async def once() -> Answer:
-        async with client(contact, Reach(everything=True)) as http:
+        async with Http(contact, Reach(everything=True)) as http:
             return await fetch(http, url, etag=etag, last_modified=last_modified)
 
     return asyncio.run(once())

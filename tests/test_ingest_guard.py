@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fakes import FeedServer, Page, rss
 
-from ingest.fetcher import Answer, client, fetch
+from ingest.fetcher import Answer, Http, fetch
 from ingest.guard import LOOPBACK, GuardedBackend, Reach
 from models.errors import ConfigError, FeedError
 
@@ -95,7 +95,7 @@ def server() -> Iterator[FeedServer]:
 
 def get(url: str, reach: Reach = PUBLIC) -> Answer:
     async def once() -> Answer:
-        async with client("", reach) as http:
+        async with Http("", reach) as http:
             return await fetch(http, url, etag=None, last_modified=None)
 
     return asyncio.run(once())

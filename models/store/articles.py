@@ -344,6 +344,7 @@ def remove_text(session: Session, article_id: int, *, now: datetime) -> bool:
 
     The identity stays too, so that no later visit brings it back.
     """
+    one_at_a_time(session, "articles")
     article = session.get(Article, article_id)
     if article is None:
         return False

@@ -26,6 +26,7 @@ READ_SECONDS = 20.0
 MAX_REDIRECTS = 5
 PERMANENT = (301, 308)
 ACCEPT = "application/rss+xml, application/atom+xml, application/feed+json, application/xml;q=0.9, */*;q=0.5"
+LAST_PORT = 65_535
 ACCEPT_ENCODING = "gzip, deflate, br, zstd"
 Permit = Callable[[str], Awaitable[None]]
 """Told each address before it is asked, those of redirects too; raises FeedError where it must not be."""
@@ -122,7 +123,7 @@ async def _follow(
     """The answer at the end of the redirects. Their own bodies are not read: what is not read cannot grow."""
     moves: list[int] = []
     while len(moves) <= MAX_REDIRECTS:
-        if url.scheme not in ("http", "https") or not url.host:
+        if url.scheme not in ("http", "https") or not url.host or (url.port or 0) > LAST_PORT:
             raise FeedError("bad_address", f"The address cannot be fetched: {str(url)[:200]!r} is none of the web.")
         if permit is not None:
             await _outside(limit, permit(str(url)))

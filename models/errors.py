@@ -18,6 +18,9 @@ StoryshiftError
 
 from datetime import timedelta
 
+SHOWN_CHARACTERS = 500
+"""Of what a server made us say; commands to a terminal are left out."""
+
 
 class StoryshiftError(Exception):
     """The root of the tree; `str(error)` is one clear sentence for a person."""
@@ -73,7 +76,7 @@ class FeedError(StoryshiftError):
 
     def __init__(self, kind: str, reason: str, status: int | None = None, retry_after: timedelta | None = None) -> None:
         self.kind, self.status, self.retry_after = kind, status, retry_after
-        super().__init__(reason)
+        super().__init__("".join(char if char.isprintable() else " " for char in reason[:SHOWN_CHARACTERS]))
 
     def __reduce__(self) -> tuple[type["FeedError"], tuple[object, ...]]:  # it travels between processes
         return FeedError, (self.kind, str(self), self.status, self.retry_after)

@@ -173,9 +173,9 @@ ENCODINGS: dict[str, tuple[Answer, str | None, str]] = {
 REDIRECTS: dict[str, tuple[Answer, str | None, str]] = {
     "a redirect in a circle": (to("/feed"), "bad_address", "redirects more than 5"),
     "a redirect without a place": (http(status="302 Found"), "http_status", "302"),
-    "a redirect to half an address": (to("http://[::1"), "broken_answer", "broke off"),
+    "a redirect to half an address": (to("http://[::1"), "bad_address", "cannot be fetched"),
     "a redirect to a port that is none": (to(f"http://{HOST}:99999/"), "bad_address", "cannot be fetched"),
-    "a redirect to octal numbers": (to("http://0177.0.0.1/secret"), "broken_answer", "broke off"),
+    "a redirect to octal numbers": (to("http://0177.0.0.1/secret"), "bad_address", "cannot be fetched"),
     **{
         f"a redirect to {place.partition(':')[0]}:": (to(place), "bad_address", "cannot be fetched")
         for place in ("file:///etc/passwd", "ftp://example.org/", "gopher://example.org/", "javascript:alert(1)")

@@ -24,7 +24,6 @@ TEXT_WORDS = 20
 MOST_WORDS = 3_000
 """Of a text that are compared."""
 LEAD_WORDS = 50
-SHINGLE = 3
 CONTAINED = 0.75
 OTHER_NUMBERS = 0.3
 """Templates (market wraps, share buy-backs) differ in their numbers. One other may be that of an agency's dateline."""
@@ -76,7 +75,7 @@ class Wording:
     @cached_property
     def _sequence(self) -> list[str]:
         found = self.text
-        return [" ".join(found[place : place + SHINGLE]) for place in range(len(found) - SHINGLE + 1)]
+        return [f"{one} {two} {three}" for one, two, three in zip(found, found[1:], found[2:], strict=False)]
 
     @cached_property
     def shingles(self) -> frozenset[str]:

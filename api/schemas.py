@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from analysis.buckets import Bucket
 from analysis.intensity import Weighting
-from config.definitions import BASELINE_TAGGER
+from config.definitions import live_tagger
 from services.answers import Format
 from services.instants import parse_as_of, parse_bound
 from services.series import Question
@@ -19,7 +19,7 @@ Start = Annotated[
 ]
 End = Annotated[str | None, Query(description="End, exclusive. Default: just after the latest story.")]
 AsOf = Annotated[str | None, Query(description="Answer as it was known then; a date means the end of that day.")]
-Tagger = Annotated[str, Query(description="Whose tags are counted, as name@revision.")]
+Tagger = Annotated[str | None, Query(description="Whose tags are counted, as name@revision. Default: the live one.")]
 
 
 class SeriesAnswer(BaseModel, Generic[Row]):
@@ -46,7 +46,7 @@ class SeriesParameters:
     end: End = None
     bucket: Annotated[Bucket, Query(description="Width of a bucket, aligned to UTC; weeks begin on Monday.")] = "day"
     as_of: AsOf = None
-    tagger: Tagger = BASELINE_TAGGER
+    tagger: Tagger = None
     outlet: Annotated[str | None, Query(description="Only this outlet's articles.")] = None
     weighting: Annotated[Weighting, Query(description="story: copies count once; article: each counts.")] = "story"
     prior_rates: Annotated[
@@ -60,7 +60,7 @@ class SeriesParameters:
             end=parse_bound(self.end, "end"),
             bucket=self.bucket,
             as_of=parse_as_of(self.as_of),
-            tagger=self.tagger,
+            tagger=self.tagger or live_tagger(),
             outlet=self.outlet,
             weighting=self.weighting,
             prior_rates=self.prior_rates,

@@ -11,6 +11,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -50,7 +51,7 @@ def ours(root: str, feeds: int, folder: Path) -> tuple[float, float, float, floa
     collect(database, clock=now, every=True, reach=Reach(everything=True))
     times.append(perf_counter())
     database.close()
-    first, clustering, second = (after - before for before, after in zip(times, times[1:], strict=False))
+    first, clustering, second = (after - before for before, after in pairwise(times))
     return stored / first, stored / (first + clustering), first, second
 
 

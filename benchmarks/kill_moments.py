@@ -36,8 +36,6 @@ FEEDS, ROWS, AGENCY = 60, 4_000, 200
 SCHEMA = "storyshift_kills"
 ANSWERS_AFTER = 0.03
 """Seconds that the server takes, so that visits do not all end together."""
-EARLIEST = 0.5
-"""Of an undisturbed run's time; before that Python is still starting."""
 NO_STORE = sa.exc.DatabaseError, DatabaseUnavailable
 STORYSHIFT = str(Path(sys.executable).with_name("storyshift"))
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)
@@ -144,15 +142,20 @@ def killed(command: list[str], url: str, folder: Path, moments: int) -> None:
     whole, expected = min(times), undisturbed[0]
     if undisturbed[1] != expected:
         raise SystemExit("Two undisturbed runs differ: there is nothing to compare with.")
-    middle = differ = 0
+    span, middle, differ = [whole / 2, whole], 0, 0
     for _ in range(moments):
-        moment = rng.uniform(EARLIEST, 1) * whole
+        moment = rng.uniform(*span)
         with empty_store(url, folder) as store:
             run(command, store, folder, seconds=moment)
             left = held(store, folder)
             run(command, store, folder)
             found = held(store, folder)
-        middle += bool(left.get("articles")) and left != expected
+        if not left.get("articles"):  # it had hardly started: later, from now on
+            span[0] = (span[0] + moment) / 2
+        elif left == expected:
+            span[1] = (span[1] + moment) / 2
+        else:
+            middle += 1
         if wrong := [what for what in expected if found.get(what) != expected[what]]:
             differ += 1
             print(f"killed after {moment:.2f} s of {whole:.2f}: other {', '.join(wrong)}", flush=True)

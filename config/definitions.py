@@ -4,6 +4,7 @@ Each file is TOML. A file in STORYSHIFT_CONFIG_DIR replaces the one shipped here
 ConfigError that names file, entry and field. Does not: touch the database (jobs seed it from here).
 """
 
+import json
 import tomllib
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,8 @@ from models.errors import ConfigError, UnknownName
 HERE = Path(__file__).parent
 FeedKind = Literal["general", "markets", "macro", "metals", "crypto", "central_bank"]
 BASELINE_TAGGER = "keywords@1"
+WEIGHTS_CARD = HERE.parent / "nlp" / "weights" / "card.json"
+"""What is said of the weights that are shipped; its name is that of the tagger `minilm`."""
 SOURCES = ("ccxt", "yfinance", "fred")
 CORE_NARRATIVES = ("safe_haven", "debasement", "liquidity", "fiscal_stress")
 
@@ -229,7 +232,22 @@ def priced_as(key: str) -> str:
     return asset(key).price or key
 
 
+@lru_cache
+def live_tagger() -> str:
+    """The name, with its revision, of the tagger that reads new articles. Raises: ConfigError."""
+    if get_settings().tagger == "keywords":
+        return BASELINE_TAGGER
+    try:
+        name: str = json.loads(WEIGHTS_CARD.read_text())["name"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f"The weights of the tagger minilm are not there ({type(error).__name__} at {WEIGHTS_CARD}). Install them "
+            "again, or set STORYSHIFT_TAGGER=keywords."
+        ) from None
+    return name
+
+
 def forget() -> None:
     """Read settings and files anew on next use (tests; a changed STORYSHIFT_CONFIG_DIR)."""
-    for cached in (get_settings, feeds, narratives, assets, macro_series, _prior_rates):
+    for cached in (get_settings, live_tagger, feeds, narratives, assets, macro_series, _prior_rates):
         cached.cache_clear()

@@ -4,6 +4,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -31,6 +32,8 @@ class Settings(BaseSettings):
     """Private networks that feeds may lie in, comma-separated: 10.1.0.0/16, fd00::/8."""
     allow_private_addresses: bool = False
     """true: feeds may lie anywhere, loopback included (for tests, or a machine of your own)."""
+    tagger: Literal["minilm", "keywords"] = "minilm"
+    """Who reads new articles, and whose tags are shown where nobody is named."""
     languages: str = "en"
     """Languages that are tagged, comma-separated; articles in others are kept, counted and not tagged."""
     load_prices: bool = True

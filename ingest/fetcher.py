@@ -103,7 +103,7 @@ async def fetch(
         headers["If-Modified-Since"] = last_modified
     try:
         async with asyncio.timeout(TOTAL_SECONDS) as limit:
-            return await _follow(http, httpx.URL(url), headers, permit, limit)
+            answer = await _follow(http, httpx.URL(url), headers, permit, limit)
     except TimeoutError:
         raise FeedError("timeout", f"The server did not finish within {TOTAL_SECONDS:.0f} s.") from None
     except httpx.TimeoutException:
@@ -115,6 +115,11 @@ async def fetch(
         raise FeedError("unreachable", f"The server cannot be reached: {hint} ({error}).") from None
     except httpx.HTTPError as error:
         raise FeedError("broken_answer", f"The server's answer broke off ({type(error).__name__}: {error}).") from None
+    if answer.content is None and not headers:
+        raise FeedError(
+            "broken_answer", "The server says that nothing is new (304), though it gave nothing before.", 304
+        )
+    return answer
 
 
 async def _follow(
@@ -163,7 +168,7 @@ async def _read(response: httpx.Response, moves: list[int]) -> Answer:
         last_modified=_sendable(response.headers.get("last-modified")),
         url=str(response.url),
         moved=bool(moves) and all(status in PERMANENT for status in moves),
-        floor=pace.http_floor(dict(response.headers), now=now),
+        floor=pace.http_floor(dict(response.headers.items()), now=now),
         reserved=response.headers.get("tdm-reservation", "").strip() == "1",
     )
 

@@ -11,11 +11,11 @@ import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from sqlmodel import Session
@@ -40,6 +40,7 @@ MOVED_AFTER = 3
 """Visits in a row that say a feed moved for good before we believe it."""
 log = logging.getLogger("storyshift.collect")
 Clock = Callable[[], datetime]
+Found = TypeVar("Found")
 
 
 @dataclass(slots=True)
@@ -152,34 +153,49 @@ def _visitor(http: Http, parsers: Parsers, clock: Clock) -> Callable[[Feed], Awa
     at_host: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE_PER_HOST))
 
     async def visit(feed: Feed) -> Attempt:
-        async with at_host[urlsplit(feed.url).netloc], room:
-            return await _attempt(http, parsers, feed, clock)
+        async with AsyncExitStack() as held:
+            async with at_host[urlsplit(feed.url).netloc]:
+                await held.enter_async_context(room)  # until it is read: no more bodies than that are held
+                began, at = perf_counter(), clock()
+                asked = await _failing(fetch(http, feed.url, etag=feed.etag, last_modified=feed.last_modified))
+            if isinstance(asked, FeedError):
+                return Attempt(at, perf_counter() - began, error=asked)
+            at = clock()  # known now, and not when we asked
+            read = await _failing(_read(asked, parsers, feed, at))
+            if isinstance(read, FeedError):
+                return Attempt(at, perf_counter() - began, asked, error=read)
+            return Attempt(at, perf_counter() - began, asked, *read)
 
     return visit
 
 
-async def _attempt(http: Http, parsers: Parsers, feed: Feed, clock: Clock) -> Attempt:
-    began, at, answer = perf_counter(), clock(), None
+async def _failing(work: Awaitable[Found]) -> Found | FeedError:
+    """What the work found, or how it failed: whatever a server makes a library do, the other feeds go on."""
     try:
-        answer = await fetch(http, feed.url, etag=feed.etag, last_modified=feed.last_modified)
-        at, parsed = clock(), None  # known now, and not when we asked
-        body_hash = None if answer.content is None else hashlib.sha256(answer.content).hexdigest()[:32]
-        if answer.content is not None and body_hash != feed.body_hash:
-            parsed = await parsers.parse(
-                answer.content,
-                url=answer.url,
-                outlet=feed.outlet,
-                language=feed.language,
-                seen_at=at,
-                content_type=answer.content_type,
-                origin="replay" if feed.kind == REPLAY else "live",
-            )
-        return Attempt(at, perf_counter() - began, answer, body_hash, parsed)
+        return await work
     except FeedError as error:
-        return Attempt(at, perf_counter() - began, answer, error=error)
-    except Exception as error:  # whatever a server makes a library do, the other feeds go on
-        failure = FeedError("unexpected", f"{type(error).__name__}: {error}")
-        return Attempt(at, perf_counter() - began, answer, error=failure)
+        return error
+    except Exception as error:
+        return FeedError("unexpected", f"{type(error).__name__}: {error}")
+
+
+async def _read(answer: Answer, parsers: Parsers, feed: Feed, at: datetime) -> tuple[str | None, ParsedFeed | None]:
+    """The hash of the body, and what is in it; None where it is the one that we know."""
+    if answer.content is None:
+        return None, None
+    body_hash = hashlib.sha256(answer.content).hexdigest()[:32]
+    if body_hash == feed.body_hash:
+        return body_hash, None
+    parsed = await parsers.parse(
+        answer.content,
+        url=answer.url,
+        outlet=feed.outlet,
+        language=feed.language,
+        seen_at=at,
+        content_type=answer.content_type,
+        origin="replay" if feed.kind == REPLAY else "live",
+    )
+    return body_hash, parsed
 
 
 def _keep(database: Database, batch: list[tuple[Feed, Attempt]], report: CollectReport) -> None:

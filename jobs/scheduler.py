@@ -15,7 +15,7 @@ from jobs.cluster import Clusterer
 from jobs.collect import collect
 from jobs.fulltext import PageReader
 from jobs.prices import load_prices
-from jobs.tag import baseline_tagger, tag_untagged
+from jobs.tag import live_tagger, tag_untagged
 from models.database import Database
 from models.errors import StoryshiftError
 from services.sources import seed_feeds
@@ -56,7 +56,7 @@ def _collecting(database: Database, clock: Callable[[], datetime]) -> Round:
 
 
 def _tagging(database: Database, clock: Callable[[], datetime]) -> Round:
-    tagger, clusterer = baseline_tagger(), Clusterer(database)
+    tagger, clusterer = live_tagger(), Clusterer(database)
 
     def one_round() -> None:
         if placed := clusterer.cluster():

@@ -23,6 +23,15 @@ class Tagger(Protocol):
     def tag(self, texts: Iterable[Text]) -> Iterator[Tagged]: ...
 
 
+def live_tagger() -> Tagger:
+    """The tagger of the settings. Raises: ConfigError."""
+    if definitions.live_tagger() == definitions.BASELINE_TAGGER:
+        return baseline_tagger()
+    from nlp.minilm import MiniLMTagger
+
+    return MiniLMTagger(definitions.narratives(), definitions.assets())
+
+
 def baseline_tagger() -> Tagger:
     from nlp.keywords import KeywordTagger
 

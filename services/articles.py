@@ -2,13 +2,12 @@
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sqlmodel import Session
 
 from config import definitions
-from config.definitions import BASELINE_TAGGER
 from models.errors import BadInput, NotFound
 from models.store import articles as article_store
 from models.store import tags as tag_store
@@ -125,7 +124,7 @@ class ArticleQuestion:
     """Only articles that carry one of these; all if none is named."""
     asset: str | None = None
     outlet: str | None = None
-    tagger: str = BASELINE_TAGGER
+    tagger: str = field(default_factory=definitions.live_tagger)
     as_of: datetime | None = None
     cursor: str | None = None
     limit: int = 50
@@ -158,7 +157,7 @@ def search_articles(session: Session, question: ArticleQuestion, *, now: datetim
 
 
 def get_article(
-    session: Session, article_id: int, *, now: datetime, as_of: datetime | None = None, tagger: str = BASELINE_TAGGER
+    session: Session, article_id: int, *, now: datetime, as_of: datetime | None = None, tagger: str | None = None
 ) -> WholeArticle:
     """Raises: NotFound if there is no such article, or it was not known yet."""
     row = article_store.get_article(session, article_id, as_of=as_of or now)
@@ -166,7 +165,7 @@ def get_article(
         raise NotFound(f"There is no article {article_id}" + (" known at that time." if as_of else "."))
     history = article_store.get_revisions(session, article_id, as_of=as_of or now)
     return WholeArticle(
-        article=_views(session, [row], tagger)[0],
+        article=_views(session, [row], tagger or definitions.live_tagger())[0],
         body=row.body,
         history=[RevisionView(r.seen_at, r.title, r.summary, r.body) for r in history],
         sightings=[SightingView(*s) for s in article_store.sightings(session, article_id, as_of=as_of or now)],
@@ -174,16 +173,15 @@ def get_article(
 
 
 def get_story(
-    session: Session, story_id: int, *, now: datetime, as_of: datetime | None = None, tagger: str = BASELINE_TAGGER
+    session: Session, story_id: int, *, now: datetime, as_of: datetime | None = None, tagger: str | None = None
 ) -> StoryView:
     """Raises: NotFound if there is no such story, or none of it was known yet."""
     rows = article_store.story_articles(session, story_id, as_of=as_of or now)
     if not rows:
         raise NotFound(f"There is no story {story_id}" + (" known at that time." if as_of else "."))
     outlets = len({row.outlet for row in rows})
-    return StoryView(
-        story_id, rows[0].event_at, rows[0].known_at, len(rows) - 1, outlets, _views(session, rows, tagger)
-    )
+    copies = _views(session, rows, tagger or definitions.live_tagger())
+    return StoryView(story_id, rows[0].event_at, rows[0].known_at, len(rows) - 1, outlets, copies)
 
 
 def _views(session: Session, rows: list[ArticleRow], tagger: str) -> list[ArticleView]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from config import definitions
-from config.definitions import BASELINE_TAGGER, CORE_NARRATIVES
+from config.definitions import CORE_NARRATIVES
 from config.settings import get_settings
 from models.store import articles as article_store
 from models.store import feeds as feed_store
@@ -74,7 +74,7 @@ def record(session: Session) -> RecordView:
     languages = get_settings().tagged_languages()
     return RecordView(
         articles=article_store.count_articles(session),
-        untagged=tag_store.count_untagged(session, BASELINE_TAGGER, languages=languages),
+        untagged=tag_store.count_untagged(session, definitions.live_tagger(), languages=languages),
         other_languages=tag_store.count_other_languages(session, languages),
         fetches=feed_store.count_fetches(session),
     )

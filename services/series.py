@@ -4,7 +4,7 @@ Every function takes `now`, the instant of the question. `as_of` (by default `no
 nothing that was known later enters.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from analysis.intensity import Weighting, intensity_points
 from analysis.join import bucket_returns
 from analysis.shift import POLES, WARM_UP_DAYS, ready_on, shift_points
 from config import definitions
-from config.definitions import BASELINE_TAGGER, CORE_NARRATIVES
+from config.definitions import CORE_NARRATIVES
 from models.derived import IntensityPoint, JoinedPoint, PricePoint, ShiftPoint
 from models.errors import BadRange, UnknownName
 from models.prices import Interval
@@ -38,7 +38,7 @@ class Question:
     """By default just after the latest story that was known."""
     bucket: Bucket = "day"
     as_of: datetime | None = None
-    tagger: str = BASELINE_TAGGER
+    tagger: str = field(default_factory=definitions.live_tagger)
     outlet: str | None = None
     weighting: Weighting = "story"
     prior_rates: bool = False
@@ -183,8 +183,8 @@ def _as_of(question: Question, now: datetime) -> datetime:
 def _scope(session: Session, question: Question, now: datetime) -> _Scope:
     as_of = _as_of(question, now)
     known = tag_store.taggers(session)
-    if question.tagger not in known and question.tagger != BASELINE_TAGGER:
-        raise UnknownName("tagger", question.tagger, known or [BASELINE_TAGGER])
+    if question.tagger not in known and question.tagger != definitions.live_tagger():
+        raise UnknownName("tagger", question.tagger, known or [definitions.live_tagger()])
     end = question.end
     if end is None:
         latest = story_store.event_range(session, as_of=as_of)[1] or as_of

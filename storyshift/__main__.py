@@ -15,6 +15,7 @@ import typer
 from models.errors import BadFile, BadInput, ConfigError, StoryshiftError
 from storyshift.feeds import articles_app, feeds_app
 from storyshift.keys import keys_app
+from storyshift.learning import evaluate, train
 from storyshift.output import progress, put, put_json, say
 from storyshift.shell import Report, TextFormat, find_copies, now, open_database
 
@@ -361,7 +362,7 @@ def tag(
     from time import perf_counter
 
     from jobs.cluster import Clusterer
-    from jobs.tag import baseline_tagger, tag_untagged
+    from jobs.tag import live_tagger, tag_untagged
 
     if source is None and target != "-":
         raise BadInput("--output goes with --input; without it, tags go into the database.")
@@ -370,7 +371,7 @@ def tag(
 
         tag_stream(source, target)
         return
-    database, tagger = open_database(), baseline_tagger()
+    database, tagger = open_database(), live_tagger()
     find_copies(Clusterer(database))
     began = perf_counter()
     with progress(f"tagging with {tagger.name}", "texts") as told:
@@ -380,6 +381,10 @@ def tag(
         f"{read} texts tagged by {tagger.name} in {seconds:.1f} s"
         + (f", {read / seconds:,.0f} texts/s." if read else ".")
     )
+
+
+app.command()(train)
+app.command()(evaluate)
 
 
 @narratives_app.command("list")
@@ -472,7 +477,7 @@ def _question(
     *,
     prior_rates: bool = False,
 ) -> "Question":
-    from config.definitions import BASELINE_TAGGER
+    from config.definitions import live_tagger
     from services.instants import parse_as_of, parse_bound
     from services.series import Question
 
@@ -481,7 +486,7 @@ def _question(
         end=parse_bound(end, "--end"),
         bucket=bucket.value,
         as_of=parse_as_of(as_of),
-        tagger=tagger or BASELINE_TAGGER,
+        tagger=tagger or live_tagger(),
         outlet=outlet,
         weighting=weighting.value,
         prior_rates=prior_rates,

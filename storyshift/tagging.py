@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
-from jobs.tag import baseline_tagger, read_line, result_line
+from jobs.tag import live_tagger, read_line, result_line
 from models.errors import BadFile, BadInput, BadRow
 from models.tags import Text
 from storyshift.output import say
@@ -18,7 +18,7 @@ def tag_stream(source: str, target: str) -> None:
     named = "-" not in (source, target) and Path(source).exists() and Path(target).exists()
     if named and Path(source).samefile(target):
         raise BadInput(f"--output {target} is the input itself; name another file.")
-    tagger = baseline_tagger()
+    tagger = live_tagger()
     refused: list[BadRow] = []
     with ExitStack() as stack:
         lines = sys.stdin.buffer if source == "-" else stack.enter_context(_open(source, "rb"))

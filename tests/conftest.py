@@ -25,10 +25,11 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def _settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No setting of the machine reaches a test, and none of a test the next. Feeds may lie on loopback."""
+    """No setting of the machine reaches a test, and none of a test the next. Feeds may lie on loopback; phrases tag."""
     for name in [name for name in os.environ if name.startswith("STORYSHIFT_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("STORYSHIFT_ALLOW_PRIVATE_ADDRESSES", "true")
+    monkeypatch.setenv("STORYSHIFT_TAGGER", "keywords")
     definitions.forget()
     yield
     definitions.forget()

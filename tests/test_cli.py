@@ -27,7 +27,7 @@ class Shell:
         self.folder = folder
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("STORYSHIFT_")}
         self.environment |= {"STORYSHIFT_DATABASE_URL": url, "COLUMNS": "200"}
-        self.environment["STORYSHIFT_ALLOW_PRIVATE_ADDRESSES"] = "true"
+        self.environment |= {"STORYSHIFT_ALLOW_PRIVATE_ADDRESSES": "true", "STORYSHIFT_TAGGER": "keywords"}
 
     def start(self, *words: str) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-W", "error::ResourceWarning", "-m", "storyshift", *words]

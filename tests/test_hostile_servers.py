@@ -194,7 +194,7 @@ STATUSES: dict[str, tuple[Answer, str | None, str]] = {
     "200 and nothing": (http(), "empty", "empty body"),
     "204": (OK.replace(b"200 OK", b"204 No Content") + b"\r\n", "empty", "empty body"),
     "206, a part": (http(FEED[:300], status="206 Partial Content"), None, ""),
-    "304 without a question": (http(status="304 Not Modified"), None, ""),
+    "304 without a question": (http(status="304 Not Modified"), "broken_answer", "nothing is new"),
     **{
         str(status): (http(FEED, status=f"{status} Said"), "http_status", f"answered {status}")
         for status in (300, 401, 403, 407, 418, 429, 451, 503, 999)

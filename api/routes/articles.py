@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from analysis.buckets import Bucket
 from api.schemas import AsOf, End, ErrorAnswer, Listed, Start, Tagger
 from api.security import may_write
-from config.definitions import BASELINE_TAGGER, FeedKind
+from config.definitions import FeedKind, live_tagger
 from services import articles as article_service
 from services import sources
 from services.articles import ArticlePage, ArticleQuestion, StoryView, WholeArticle
@@ -42,7 +42,7 @@ def articles(
     asset: Annotated[str | None, Query(description="Only articles that name it.")] = None,
     outlet: Annotated[str | None, Query()] = None,
     as_of: AsOf = None,
-    tagger: Tagger = BASELINE_TAGGER,
+    tagger: Tagger = None,
     cursor: Annotated[str | None, Query(description="next_cursor of the page before.")] = None,
     limit: Annotated[int, Query(description="Articles on a page, 1 to 200.")] = 50,
 ) -> ArticlePage:
@@ -53,7 +53,7 @@ def articles(
         narratives=tuple(narrative or ()),
         asset=asset,
         outlet=outlet,
-        tagger=tagger,
+        tagger=tagger or live_tagger(),
         as_of=parse_as_of(as_of),
         cursor=cursor,
         limit=limit,
@@ -63,9 +63,7 @@ def articles(
 
 
 @router.get("/articles/{article_id}", responses=NONE_THERE)
-def article(
-    request: Request, article_id: ArticleId, as_of: AsOf = None, tagger: Tagger = BASELINE_TAGGER
-) -> WholeArticle:
+def article(request: Request, article_id: ArticleId, as_of: AsOf = None, tagger: Tagger = None) -> WholeArticle:
     """One article with its body and every wording that was seen; one that was taken down has `removed_at`, no text."""
     with request.app.state.database.read() as session:
         return article_service.get_article(
@@ -78,7 +76,7 @@ def story(
     request: Request,
     story_id: Annotated[int, Path(ge=1, le=2**31 - 1)],
     as_of: AsOf = None,
-    tagger: Tagger = BASELINE_TAGGER,
+    tagger: Tagger = None,
 ) -> StoryView:
     """One story: the copies of a text, the one that was known first before its echoes."""
     with request.app.state.database.read() as session:

@@ -15,7 +15,7 @@ from jobs.collect import collect
 from jobs.imports import import_macro, import_prices
 from jobs.replay.briefs import HERE, briefs
 from jobs.replay.server import ReplayServer
-from jobs.tag import baseline_tagger, tag_untagged
+from jobs.tag import live_tagger, tag_untagged
 from models.database import Database
 from models.feeds import REPLAY
 from models.store.stories import event_range
@@ -40,7 +40,7 @@ def play(database: Database, *, now: datetime, progress: Callable[[int, int], No
     for path in sorted((HERE / "macro").glob("*.csv")):
         import_macro(database, path, series=None, now=now)
     at = datetime.combine(todo[0], END_OF_STEP)
-    tagger, clusterer = baseline_tagger(), Clusterer(database)
+    tagger, clusterer = live_tagger(), Clusterer(database)
 
     def clock() -> datetime:
         return at

@@ -1,0 +1,134 @@
+"""How well a tagger does on labelled texts: per narrative, and for assets and tones, with n beside every figure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from models.tags import Tagged, Text
+from nlp.units import Unit
+
+DRAWS = 1_000
+
+
+class Reads(Protocol):
+    name: str
+
+    def tag(self, texts: Iterable[Text]) -> Iterator[Tagged]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NarrativeFigures:
+    """precision, recall, f1, ap in [0, 1]; direction: share of the true positives whose direction is right, or None."""
+
+    narrative: str
+    n: int
+    precision: float
+    recall: float
+    f1: float
+    f1_low: float
+    f1_high: float
+    """A 90 % interval over bootstrap samples of the texts."""
+    ap: float | None
+    """None where no text carries it."""
+    direction: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    tagger: str
+    units: int
+    narratives: list[NarrativeFigures]
+    macro_f1_core: float
+    macro_f1_context: float
+    macro_ap_core: float
+    direction: float | None
+    modality: float | None
+    n_assets: int
+    assets_f1: float
+    tone: float | None
+
+
+def evaluate(tagger: Reads, units: Sequence[Unit], *, core: Sequence[str], narratives: Sequence[str]) -> Figures:
+    """A narrative that no unit carries is left out of the averages. seed 0 draws the intervals."""
+    said = list(tagger.tag(Text(unit.id, {"text": unit.text}) for unit in units))
+    rows = [_narrative(key, units, said) for key in narratives]
+    told = {row.narrative: row for row in rows if row.n}
+    context = [row for key, row in told.items() if key not in core]
+    own = [told[key] for key in core if key in told]
+    right = [same for key in narratives for same in _directions(key, units, said)]
+    modalities = list(_modalities(units, said))
+    wanted = [set(unit.assets) for unit in units]
+    got = [{mention.asset: mention.tone for mention in one.assets} for one in said]
+    hits = sum(len(want & set(found)) for want, found in zip(wanted, got, strict=True))
+    tones = [
+        found[asset] == unit.assets[asset]
+        for unit, found in zip(units, got, strict=True)
+        for asset in unit.assets.keys() & found.keys()
+    ]
+    return Figures(
+        tagger=tagger.name,
+        units=len(units),
+        narratives=rows,
+        macro_f1_core=_mean([row.f1 for row in own]) or 0.0,
+        macro_f1_context=_mean([row.f1 for row in context]) or 0.0,
+        macro_ap_core=_mean([row.ap for row in own if row.ap is not None]) or 0.0,
+        direction=_mean(right),
+        modality=_mean(modalities),
+        n_assets=sum(map(len, wanted)),
+        assets_f1=_f1(hits, sum(map(len, got)), sum(map(len, wanted))),
+        tone=_mean(tones),
+    )
+
+
+def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
+    """The area under precision over recall; of equal scores the wrong one stands first. NaN without a true one."""
+    order = np.lexsort((truth, -scores))
+    ranked = truth[order].astype(bool)
+    return float((np.cumsum(ranked)[ranked] / (np.flatnonzero(ranked) + 1)).mean()) if ranked.any() else float("nan")
+
+
+def _narrative(key: str, units: Sequence[Unit], said: Sequence[Tagged]) -> NarrativeFigures:
+    truth = np.array([key in unit.narratives for unit in units])
+    found = [next((tag for tag in one.narratives if tag.narrative == key), None) for one in said]
+    labels = np.array([tag is not None and tag.label for tag in found])
+    scores = np.array([tag.score if tag is not None else 0.0 for tag in found])
+    hits = int((truth & labels).sum())
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, len(units), (DRAWS, len(units)))
+    spread = [_f1(int((truth[d] & labels[d]).sum()), int(labels[d].sum()), int(truth[d].sum())) for d in drawn]
+    low, high = np.quantile(spread, (0.05, 0.95))
+    return NarrativeFigures(
+        narrative=key,
+        n=int(truth.sum()),
+        precision=hits / max(1, int(labels.sum())),
+        recall=hits / max(1, int(truth.sum())),
+        f1=_f1(hits, int(labels.sum()), int(truth.sum())),
+        f1_low=float(low),
+        f1_high=float(high),
+        ap=average_precision(scores, truth) if truth.any() else None,
+        direction=_mean(list(_directions(key, units, said))),
+    )
+
+
+def _directions(key: str, units: Sequence[Unit], said: Sequence[Tagged]) -> Iterator[bool]:
+    for unit, one in zip(units, said, strict=True):
+        for tag in one.narratives:
+            if tag.narrative == key and tag.label and key in unit.narratives:
+                yield tag.direction == unit.narratives[key].direction
+
+
+def _modalities(units: Sequence[Unit], said: Sequence[Tagged]) -> Iterator[bool]:
+    for unit, one in zip(units, said, strict=True):
+        for tag in one.narratives:
+            if tag.narrative == "liquidity" and tag.label and "liquidity" in unit.narratives:
+                yield tag.modality == unit.narratives["liquidity"].modality
+
+
+def _f1(hits: int, said: int, wanted: int) -> float:
+    return 2 * hits / (said + wanted) if said + wanted else 0.0
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if len(values) else None

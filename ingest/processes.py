@@ -31,6 +31,12 @@ class Parsers:
             self._pool.stop()  # type: ignore[no-untyped-call]
             self._pool.join()
 
+    def warm_up(self) -> None:
+        """Let the processes start now, while feeds are still on their way."""
+        if self._pool is None:
+            self._pool = _start()
+            self._pool.schedule(_nothing)
+
     async def parse(self, content: bytes, **about: Any) -> ParsedFeed:
         """As parse_feed, within limits of time and memory. Raises: FeedError; unreadable where they are exceeded."""
         return await self.run("feed", parse_feed, content, **about)
@@ -52,6 +58,10 @@ def _start() -> ProcessPool:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", "ingest.parser"])
     return ProcessPool(max_workers=os.cpu_count() or 1, context=context, initializer=_limit_memory)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _limit_memory() -> None:

@@ -92,6 +92,8 @@ def collect(
     if feeds:
         reach = reach or Reach.from_settings()
         with nullcontext(parsers) if parsers else Parsers() as used:
+            if any(feed.body_hash is None for feed in feeds):  # something is to be read for sure
+                used.warm_up()
             asyncio.run(_collect(database, feeds, clock, reach, used, report, progress or (lambda *_: None)))
     report.seconds = round(perf_counter() - began, 3)
     return report

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from analysis.buckets import Bucket
 from analysis.intensity import Weighting
-from config.definitions import live_tagger
+from config.definitions import live_tagger_name
 from services.answers import Format
 from services.instants import parse_as_of, parse_bound
 from services.series import Question
@@ -60,7 +60,7 @@ class SeriesParameters:
             end=parse_bound(self.end, "end"),
             bucket=self.bucket,
             as_of=parse_as_of(self.as_of),
-            tagger=self.tagger or live_tagger(),
+            tagger=self.tagger or live_tagger_name(),
             outlet=self.outlet,
             weighting=self.weighting,
             prior_rates=self.prior_rates,

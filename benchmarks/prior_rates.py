@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from analysis.shift import POLES, daily_rates
-from config.definitions import live_tagger
+from config.definitions import live_tagger_name
 from models.database import Database
 from models.store.stories import story_frames
 
@@ -25,7 +25,7 @@ def main(addresses: list[str]) -> None:
                 start=None,
                 end=now,
                 as_of=now,
-                tagger=live_tagger(),
+                tagger=live_tagger_name(),
                 narratives=list(POLES.all),
                 outlet=None,
             )

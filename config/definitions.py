@@ -233,7 +233,7 @@ def priced_as(key: str) -> str:
 
 
 @lru_cache
-def live_tagger() -> str:
+def live_tagger_name() -> str:
     """The name, with its revision, of the tagger that reads new articles. Raises: ConfigError."""
     if get_settings().tagger == "keywords":
         return BASELINE_TAGGER
@@ -249,5 +249,5 @@ def live_tagger() -> str:
 
 def forget() -> None:
     """Read settings and files anew on next use (tests; a changed STORYSHIFT_CONFIG_DIR)."""
-    for cached in (get_settings, live_tagger, feeds, narratives, assets, macro_series, _prior_rates):
+    for cached in (get_settings, live_tagger_name, feeds, narratives, assets, macro_series, _prior_rates):
         cached.cache_clear()

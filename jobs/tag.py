@@ -25,7 +25,7 @@ class Tagger(Protocol):
 
 def live_tagger() -> Tagger:
     """The tagger of the settings. Raises: ConfigError."""
-    if definitions.live_tagger() == definitions.BASELINE_TAGGER:
+    if definitions.live_tagger_name() == definitions.BASELINE_TAGGER:
         return baseline_tagger()
     from nlp.minilm import MiniLMTagger
 

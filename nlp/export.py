@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from nlp.calibration import best_threshold, platt, platt_with
-from nlp.minilm import Encoder, first_look, sigmoid
+from nlp.minilm import Encoder, first_look, look_places, sigmoid
 from nlp.network import Network
 
 LOOK_ENTRIES = 1 << 18
@@ -80,7 +80,7 @@ def learn_first_look(tokens: Sequence[Sequence[int]], said: Floats, *, seed: int
     rng = np.random.default_rng(seed)
     table = np.zeros(LOOK_ENTRIES, dtype=np.float32)
     squares = np.full(LOOK_ENTRIES, 1e-8, dtype=np.float32)
-    hits = [_hits(np.array(found)) for found in tokens]
+    hits = [look_places(np.array(found), LOOK_ENTRIES) for found in tokens]
     roots = np.array([np.sqrt(max(1, len(found) - 2)) for found in tokens], dtype=np.float32)
     for _ in range(LOOK_EPOCHS):
         for rows in np.array_split(rng.permutation(len(tokens)), max(1, len(tokens) // LOOK_BATCH)):
@@ -94,12 +94,6 @@ def learn_first_look(tokens: Sequence[Sequence[int]], said: Floats, *, seed: int
             squares[touched] += slope[touched] ** 2
             table[touched] -= LOOK_RATE * slope[touched] / np.sqrt(squares[touched])
     return table
-
-
-def _hits(tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-    inner = tokens[1:-1]
-    pairs = (inner[:-1] * 31_013 + inner[1:] * 7) % (LOOK_ENTRIES - 40_000) + 40_000
-    return np.concatenate([inner, pairs])
 
 
 def describe(

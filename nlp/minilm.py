@@ -33,6 +33,8 @@ TEXTS_AT_ONCE = 256
 SHOWN_FROM = 0.02
 """Probabilities below are not told: the narrative is not there."""
 MOST_EVIDENCE = 3
+VOCABULARY = 40_000
+"""More than the tokenizer has words."""
 Floats = NDArray[np.floating]
 
 
@@ -94,10 +96,14 @@ class Encoder:
 
 def first_look(table: Floats, tokens: NDArray[np.int64]) -> float:
     """Sum of the table's entries (2 ** k of them, the first is the bias) for words and pairs of words, over √n."""
+    return float(table[0] + table[look_places(tokens, len(table))].sum() / np.sqrt(max(1, len(tokens) - 2)))
+
+
+def look_places(tokens: NDArray[np.int64], entries: int) -> NDArray[np.int64]:
+    """Where a table of so many entries holds the words and pairs of words of a window."""
     inner = tokens[1:-1]
-    pairs = (inner[:-1] * 31_013 + inner[1:] * 7) % (len(table) - 40_000) + 40_000
-    hits = np.concatenate([inner, pairs])
-    return float(table[0] + table[hits].sum() / np.sqrt(max(1, len(inner))))
+    pairs = (inner[:-1] * 31_013 + inner[1:] * 7) % (entries - VOCABULARY) + VOCABULARY
+    return np.concatenate([inner, pairs])
 
 
 def reading(out: Floats, *, n_narratives: int, n_assets: int) -> Reading:

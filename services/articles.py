@@ -124,7 +124,7 @@ class ArticleQuestion:
     """Only articles that carry one of these; all if none is named."""
     asset: str | None = None
     outlet: str | None = None
-    tagger: str = field(default_factory=definitions.live_tagger)
+    tagger: str = field(default_factory=definitions.live_tagger_name)
     as_of: datetime | None = None
     cursor: str | None = None
     limit: int = 50
@@ -165,7 +165,7 @@ def get_article(
         raise NotFound(f"There is no article {article_id}" + (" known at that time." if as_of else "."))
     history = article_store.get_revisions(session, article_id, as_of=as_of or now)
     return WholeArticle(
-        article=_views(session, [row], tagger or definitions.live_tagger())[0],
+        article=_views(session, [row], tagger or definitions.live_tagger_name())[0],
         body=row.body,
         history=[RevisionView(r.seen_at, r.title, r.summary, r.body) for r in history],
         sightings=[SightingView(*s) for s in article_store.sightings(session, article_id, as_of=as_of or now)],
@@ -180,7 +180,7 @@ def get_story(
     if not rows:
         raise NotFound(f"There is no story {story_id}" + (" known at that time." if as_of else "."))
     outlets = len({row.outlet for row in rows})
-    copies = _views(session, rows, tagger or definitions.live_tagger())
+    copies = _views(session, rows, tagger or definitions.live_tagger_name())
     return StoryView(story_id, rows[0].event_at, rows[0].known_at, len(rows) - 1, outlets, copies)
 
 

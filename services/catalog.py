@@ -74,7 +74,7 @@ def record(session: Session) -> RecordView:
     languages = get_settings().tagged_languages()
     return RecordView(
         articles=article_store.count_articles(session),
-        untagged=tag_store.count_untagged(session, definitions.live_tagger(), languages=languages),
+        untagged=tag_store.count_untagged(session, definitions.live_tagger_name(), languages=languages),
         other_languages=tag_store.count_other_languages(session, languages),
         fetches=feed_store.count_fetches(session),
     )

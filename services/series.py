@@ -38,7 +38,7 @@ class Question:
     """By default just after the latest story that was known."""
     bucket: Bucket = "day"
     as_of: datetime | None = None
-    tagger: str = field(default_factory=definitions.live_tagger)
+    tagger: str = field(default_factory=definitions.live_tagger_name)
     outlet: str | None = None
     weighting: Weighting = "story"
     prior_rates: bool = False
@@ -183,8 +183,8 @@ def _as_of(question: Question, now: datetime) -> datetime:
 def _scope(session: Session, question: Question, now: datetime) -> _Scope:
     as_of = _as_of(question, now)
     known = tag_store.taggers(session)
-    if question.tagger not in known and question.tagger != definitions.live_tagger():
-        raise UnknownName("tagger", question.tagger, known or [definitions.live_tagger()])
+    if question.tagger not in known and question.tagger != definitions.live_tagger_name():
+        raise UnknownName("tagger", question.tagger, known or [definitions.live_tagger_name()])
     end = question.end
     if end is None:
         latest = story_store.event_range(session, as_of=as_of)[1] or as_of

@@ -477,7 +477,7 @@ def _question(
     *,
     prior_rates: bool = False,
 ) -> "Question":
-    from config.definitions import live_tagger
+    from config.definitions import live_tagger_name
     from services.instants import parse_as_of, parse_bound
     from services.series import Question
 
@@ -486,7 +486,7 @@ def _question(
         end=parse_bound(end, "--end"),
         bucket=bucket.value,
         as_of=parse_as_of(as_of),
-        tagger=tagger or live_tagger(),
+        tagger=tagger or live_tagger_name(),
         outlet=outlet,
         weighting=weighting.value,
         prior_rates=prior_rates,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from analysis.buckets import Bucket
 from api.schemas import AsOf, End, ErrorAnswer, Listed, Start, Tagger
 from api.security import may_write
-from config.definitions import FeedKind, live_tagger
+from config.definitions import FeedKind, live_tagger_name
 from services import articles as article_service
 from services import sources
 from services.articles import ArticlePage, ArticleQuestion, StoryView, WholeArticle
@@ -53,7 +53,7 @@ def articles(
         narratives=tuple(narrative or ()),
         asset=asset,
         outlet=outlet,
-        tagger=tagger or live_tagger(),
+        tagger=tagger or live_tagger_name(),
         as_of=parse_as_of(as_of),
         cursor=cursor,
         limit=limit,

@@ -8,7 +8,7 @@ A locked or unreachable database becomes DatabaseBusy or DatabaseUnavailable, wi
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,12 @@ class Database:
             with self.engine.connect() as connection:
                 if MigrationContext.configure(connection).get_current_revision() == head:
                     return False
-            with self.engine.execution_options(writes=True).begin() as connection:
+            # SQLite changes a table by making it anew, which those that refer to it would forbid
+            with (
+                self.engine.execution_options(writes=True).connect() as connection,
+                _unchecked_references(connection) if self.is_sqlite else nullcontext(),
+                connection.begin(),
+            ):
                 if not self.is_sqlite:
                     connection.exec_driver_sql("select pg_advisory_xact_lock(20180320)")
                 config.attributes["connection"] = connection
@@ -132,6 +137,18 @@ def _normal(url: str) -> sa.URL:
     if backend in {"postgresql", "postgres"}:
         return parsed.set(drivername="postgresql+psycopg")
     raise ConfigError("STORYSHIFT_DATABASE_URL must look like sqlite:///storyshift.db or postgresql://user@host/name.")
+
+
+@contextmanager
+def _unchecked_references(connection: sa.Connection) -> Iterator[None]:
+    """Outside of a transaction, as the switch does nothing within one."""
+    driver = connection.connection.driver_connection
+    assert driver is not None  # noqa: S101 - it is connected
+    driver.execute("pragma foreign_keys = off")
+    try:
+        yield
+    finally:
+        driver.execute("pragma foreign_keys = on")
 
 
 def _sqlite_connect(connection: Any, _: Any) -> None:

@@ -1,13 +1,16 @@
 import sqlite3
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, inspect
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlmodel import SQLModel, select
 
-from models.database import Database
+from models.articles import Article, Revision, Story
+from models.database import MIGRATIONS, Database
 from models.errors import ConfigError, DatabaseBusy, DatabaseUnavailable
 from models.feeds import Feed
 from models.prices import PriceBar
@@ -28,6 +31,41 @@ def test_the_migrations_build_just_what_the_models_declare(database: Database) -
         assert checks == {str(c.name) for c in table.constraints if type(c).__name__ == "CheckConstraint"}, table.name
         indexes = {index["name"] for index in found.get_indexes(table.name) if not index.get("duplicates_constraint")}
         assert indexes == {str(index.name) for index in table.indexes}, table.name
+
+
+OLD_ROWS = """
+insert into feeds (id, url, outlet, kind, language, verified, title, added_at, next_fetch_at, failures)
+  values (1, 'https://a.org/', 'A', 'general', 'en', 'never', '', '2026-01-01', '2026-01-01', 0);
+insert into stories (id, title_key, event_at) values (7, 'gold rises again today', '2026-01-01 08:00:00.000000');
+insert into articles (id, identity, story_id, feed_id, outlet, language, origin, event_at, known_at, knowledge) values
+  (1, 'u:1', 7, 1, 'A', 'en', 'live', '2026-01-01 08:00:00.000000', '2026-01-01 09:00:00.000000', 'observed'),
+  (2, 'u:2', 7, 1, 'B', 'en', 'live', '2026-01-01 07:00:00.000000', '2026-01-01 08:30:00.000000', 'observed');
+insert into revisions (id, article_id, seen_at, title, summary, body, content_hash)
+  values (1, 1, '2026-01-01 09:00:00.000000', 'Gold rises again today', '', '', 'x');
+"""
+
+
+def test_a_record_of_an_older_version_is_migrated_with_all_that_it_holds(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/old.db"
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+        for statement in OLD_ROWS.split(";\n"):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    database = Database.open(url)
+    with database.read() as session:
+        story = session.exec(select(Story)).one()
+        assert (story.id, story.lead_id, story.known_at) == (7, 2, datetime(2026, 1, 1, 8, 30, tzinfo=UTC))
+        assert list(session.exec(select(Article.story_id))) == [7, 7]
+        assert len(session.exec(select(Revision)).all()) == 1
+        assert session.connection().exec_driver_sql("pragma foreign_key_check").all() == []
+        assert session.connection().exec_driver_sql("pragma foreign_keys").scalar() == 1
+    database.close()
 
 
 def test_opening_again_migrates_nothing(database: Database) -> None:

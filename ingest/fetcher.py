@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -28,6 +29,7 @@ PERMANENT = (301, 308)
 ACCEPT = "application/rss+xml, application/atom+xml, application/feed+json, application/xml;q=0.9, */*;q=0.5"
 LAST_PORT = 65_535
 ACCEPT_ENCODING = "gzip, deflate, br, zstd"
+Found = TypeVar("Found")
 Permit = Callable[[str], Awaitable[None]]
 """Told each address before it is asked, those of redirects too; raises FeedError where it must not be."""
 
@@ -120,6 +122,16 @@ async def fetch(
             "broken_answer", "The server says that nothing is new (304), though it gave nothing before.", 304
         )
     return answer
+
+
+async def or_error(work: Awaitable[Found]) -> Found | FeedError:
+    """What the work found, or how it failed: whatever a server makes a library do, all others go on."""
+    try:
+        return await work
+    except FeedError as error:
+        return error
+    except Exception as error:
+        return FeedError("unexpected", f"{type(error).__name__}: {error}")
 
 
 async def _follow(

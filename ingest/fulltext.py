@@ -19,7 +19,7 @@ from ingest.guard import Reach
 from ingest.identity import canonical_url
 from ingest.parser import TEXT_CHARACTERS
 from ingest.processes import Parsers
-from ingest.text import storable
+from ingest.text import folded, storable
 from models.errors import FeedError
 
 LEAST_CHARACTERS = 500
@@ -190,8 +190,7 @@ def extract(content: bytes, *, content_type: str) -> str:
         raise _reserved()
     # as text: bytes it would try to decompress; with precision: else it digs out what the page does not show
     found = trafilatura.extract(page, include_comments=False, include_tables=False, favor_precision=True)
-    lines = (" ".join(line.split()) for line in storable(found or "").splitlines())
-    text = "\n".join(line for line in lines if line)
+    text = folded(storable(found or ""))
     if len(text) < LEAST_CHARACTERS:
         raise FeedError("no_text", f"The page has no text of {LEAST_CHARACTERS} characters or more.")
     return text[:TEXT_CHARACTERS]

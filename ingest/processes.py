@@ -33,9 +33,12 @@ class Parsers:
 
     def warm_up(self) -> None:
         """Let the processes start now, while feeds are still on their way."""
+        self._started().schedule(_nothing)
+
+    def _started(self) -> ProcessPool:
         if self._pool is None:
             self._pool = _start()
-            self._pool.schedule(_nothing)
+        return self._pool
 
     async def parse(self, content: bytes, **about: Any) -> ParsedFeed:
         """As parse_feed, within limits of time and memory. Raises: FeedError; unreadable where they are exceeded."""
@@ -43,10 +46,9 @@ class Parsers:
 
     async def run(self, what: str, read: Callable[..., Result], *given: Any, **about: Any) -> Result:
         """What `read` makes of something from outside, a feed or a page, within the same limits. Raises: FeedError."""
-        if self._pool is None:
-            self._pool = _start()
+        pool = self._started()
         try:
-            result: Result = await asyncio.wrap_future(self._pool.schedule(read, given, about, timeout=PARSE_SECONDS))
+            result: Result = await asyncio.wrap_future(pool.schedule(read, given, about, timeout=PARSE_SECONDS))
             return result
         except TimeoutError:
             raise FeedError("unreadable", f"The {what} was not read within {PARSE_SECONDS:.0f} s.") from None

@@ -23,6 +23,11 @@ def plain_text(markup: str) -> str:
         # what is left is well-formed: block tags without attributes, and text whose < and & are escaped
         cleaned = nh3.clean(text, tags=set(BREAKS), attributes={}, clean_content_tags=set(SILENT))
         text = storable(html.unescape(TAG.sub("\n", cleaned)))
+    return folded(text)
+
+
+def folded(text: str) -> str:
+    """Spaces folded, and lines without any word left out."""
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line)
 

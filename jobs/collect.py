@@ -15,14 +15,14 @@ from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from sqlmodel import Session
 
 from config.settings import get_settings
 from ingest import pace
-from ingest.fetcher import Answer, Http, fetch
+from ingest.fetcher import Answer, Http, fetch, or_error
 from ingest.guard import Reach
 from ingest.parser import ParsedFeed
 from ingest.processes import Parsers
@@ -40,7 +40,6 @@ MOVED_AFTER = 3
 """Visits in a row that say a feed moved for good before we believe it."""
 log = logging.getLogger("storyshift.collect")
 Clock = Callable[[], datetime]
-Found = TypeVar("Found")
 
 
 @dataclass(slots=True)
@@ -159,26 +158,16 @@ def _visitor(http: Http, parsers: Parsers, clock: Clock) -> Callable[[Feed], Awa
             async with at_host[urlsplit(feed.url).netloc]:
                 await held.enter_async_context(room)  # until it is read: no more bodies than that are held
                 began, at = perf_counter(), clock()
-                asked = await _failing(fetch(http, feed.url, etag=feed.etag, last_modified=feed.last_modified))
+                asked = await or_error(fetch(http, feed.url, etag=feed.etag, last_modified=feed.last_modified))
             if isinstance(asked, FeedError):
                 return Attempt(at, perf_counter() - began, error=asked)
             at = clock()  # known now, and not when we asked
-            read = await _failing(_read(asked, parsers, feed, at))
+            read = await or_error(_read(asked, parsers, feed, at))
             if isinstance(read, FeedError):
                 return Attempt(at, perf_counter() - began, asked, error=read)
             return Attempt(at, perf_counter() - began, asked, *read)
 
     return visit
-
-
-async def _failing(work: Awaitable[Found]) -> Found | FeedError:
-    """What the work found, or how it failed: whatever a server makes a library do, the other feeds go on."""
-    try:
-        return await work
-    except FeedError as error:
-        return error
-    except Exception as error:
-        return FeedError("unexpected", f"{type(error).__name__}: {error}")
 
 
 async def _read(answer: Answer, parsers: Parsers, feed: Feed, at: datetime) -> tuple[str | None, ParsedFeed | None]:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from config.settings import get_settings
+from ingest.fetcher import or_error
 from ingest.fulltext import LEAST_CHARACTERS, Pages, may_pass
 from ingest.guard import Reach
 from ingest.processes import Parsers
@@ -89,14 +90,10 @@ class PageReader:
 
     async def _visit(self, article_id: int, url: str, parsers: Parsers) -> _Visit | None:
         """None if the page was not asked for, as a redirect led to a host whose turn has not come."""
-        try:
-            text = await self._pages.text(url, parsers)
-            return _Visit(article_id, self._clock(), text)
-        except FeedError as error:
-            return None if error.kind == "not_yet" else _Visit(article_id, self._clock(), error=error)
-        except Exception as error:  # whatever a server makes a library do, the other pages go on
-            failure = FeedError("unexpected", f"{type(error).__name__}: {error}")
-            return _Visit(article_id, self._clock(), error=failure)
+        found = await or_error(self._pages.text(url, parsers))
+        if not isinstance(found, FeedError):
+            return _Visit(article_id, self._clock(), found)
+        return None if found.kind == "not_yet" else _Visit(article_id, self._clock(), error=found)
 
     def _keep(self, visit: _Visit) -> str:
         """Store what a visit brought; its outcome."""

@@ -87,7 +87,7 @@ def learn_first_look(tokens: Sequence[Sequence[int]], said: Floats, *, seed: int
             flat = np.concatenate([hits[row] for row in rows])
             owner = np.repeat(np.arange(len(rows)), [len(hits[row]) for row in rows])
             logits = table[0] + np.bincount(owner, weights=table[flat], minlength=len(rows)) / roots[rows]
-            missed = (1 / (1 + np.exp(-logits)) - said[rows]).astype(np.float32)
+            missed = (sigmoid(logits) - said[rows]).astype(np.float32)
             slope = np.bincount(flat, weights=(missed / roots[rows])[owner], minlength=LOOK_ENTRIES).astype(np.float32)
             slope[0] = missed.sum()
             touched = np.append(np.unique(flat), 0)
@@ -135,9 +135,9 @@ def describe(
     }
     likely = sigmoid(said_by_folds * scale + shift + beside * unlabelled_phrases).mean(axis=0)
     found = (own_likely >= np.array(list(thresholds.values()))).any(axis=1)
-    looks = _first_looks(units, own_likely.max(axis=1), unlabelled, likely.max(axis=1), seed=seed)
-    both = [*unlabelled, *units]
-    table = learn_first_look(both, np.concatenate([likely.max(axis=1), own_likely.max(axis=1)]), seed=seed)
+    any_likely, any_own = likely.max(axis=1), own_likely.max(axis=1)
+    looks = _first_looks(units, any_own, unlabelled, any_likely, seed=seed)
+    table = learn_first_look([*unlabelled, *units], np.concatenate([any_likely, any_own]), seed=seed)
     np.save(folder / "first_look.npy", table.astype(np.float16))
     card: dict[str, Any] = {"name": "minilm@draft", "narratives": list(narratives), "assets": list(assets)}
     (folder / "card.json").write_text(json.dumps(card))

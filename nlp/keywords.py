@@ -18,6 +18,7 @@ from spacy.tokens import Doc
 
 from config.definitions import BASELINE_TAGGER, Asset, Narrative
 from models.tags import AssetScore, NarrativeScore, Span, Tagged, Text
+from nlp.windows import MAX_CHARACTERS
 
 LABEL_FROM = 0.5
 """A score at or above this is a label."""
@@ -26,9 +27,6 @@ LEAD_CHARACTERS = 600
 """In other fields (body, text) only the beginning counts as lead."""
 LEAD_WEIGHT, BODY_WEIGHT = 0.5, 0.13
 """What one distinct phrase adds: one in the lead is a label, a body needs five."""
-MAX_CHARACTERS = 100_000
-"""Of one field; the rest is not read."""
-
 NO_WORD = re.compile(r"\S{100,}")
 
 EXPECTED = (

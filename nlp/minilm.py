@@ -10,7 +10,7 @@ The weights lie in nlp/weights with their card; `storyshift train` makes them.
 
 import html
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from config.definitions import Asset, Narrative
+from config.definitions import WEIGHTS_CARD, Asset, Narrative
 from models.tags import AssetScore, NarrativeScore, Span, Tagged, Text
 from nlp.keywords import KeywordTagger
 from nlp.windows import Window, windows
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = WEIGHTS_CARD.parent
 MAX_TOKENS = 96
 TEXTS_AT_ONCE = 256
 SHOWN_FROM = 0.02
@@ -58,12 +58,9 @@ class Encoder:
 
     def __init__(self, folder: Path = WEIGHTS) -> None:
         import onnxruntime
-        from tokenizers import Tokenizer
 
         self.card: dict[str, Any] = json.loads((folder / "card.json").read_text())
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._tokens_of = tokenizer(folder / "tokenizer.json")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # windows are read side by side instead
         options.log_severity_level = 3
@@ -78,7 +75,7 @@ class Encoder:
 
     def tokens(self, texts: list[str]) -> list[NDArray[np.int64]]:
         """The token ids of each text, at most MAX_TOKENS."""
-        return [np.array(found.ids, dtype=np.int64) for found in self._tokenizer.encode_batch_fast(texts)]
+        return [np.array(found, dtype=np.int64) for found in self._tokens_of(texts)]
 
     def first_look(self, tokens: NDArray[np.int64]) -> float:
         """The logit that a window carries any narrative, from its words and pairs of words alone."""
@@ -92,6 +89,16 @@ class Encoder:
         ids = tokens[None, :]
         (out,) = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
         return reading(out[0], n_narratives=len(self.card["narratives"]), n_assets=len(self.card["assets"]))
+
+
+def tokenizer(path: Path) -> Callable[[list[str]], list[list[int]]]:
+    """From texts to the ids of their tokens, at most MAX_TOKENS each, as the encoder is trained on and reads them."""
+    from tokenizers import Tokenizer
+
+    found = Tokenizer.from_file(str(path))
+    found.no_padding()
+    found.enable_truncation(MAX_TOKENS)
+    return lambda texts: [one.ids for one in found.encode_batch_fast(texts)]
 
 
 def first_look(table: Floats, tokens: NDArray[np.int64]) -> float:

@@ -17,14 +17,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from config.definitions import Asset, Narrative
 from models.tags import Text
 from nlp.export import OutOfFold, describe, export
 from nlp.keywords import KeywordTagger
-from nlp.minilm import MAX_TOKENS, readable, sigmoid, softmax
+from nlp.minilm import readable, sigmoid, softmax, tokenizer
 from nlp.network import Network
 from nlp.units import Unit
 
@@ -79,9 +78,7 @@ class Trainer:
     ) -> None:
         """`encoder`: a folder with a transformers encoder and its tokenizer.json. `work` is created."""
         self.narratives, self.assets, self.seed, self.work, self._encoder = narratives, assets, seed, work, encoder
-        self._tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._tokens_of = tokenizer(encoder / "tokenizer.json")
         work.mkdir(parents=True, exist_ok=True)
 
     def network(self) -> Network:
@@ -89,7 +86,7 @@ class Trainer:
         return Network(self._encoder, n_narratives=len(self.narratives), n_assets=len(self.assets))
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        return [found.ids for found in self._tokenizer.encode_batch_fast([readable(text) for text in texts])]
+        return self._tokens_of([readable(text) for text in texts])
 
     def lesson(self, units: Sequence[Unit]) -> Lesson:
         n, k, m = len(units), len(self.narratives), len(self.assets)
@@ -319,7 +316,7 @@ def train_tagger(
             narratives=out[:, :k],
             phrases=scores[: len(units)],
             narrative_truth=lesson.holds[:, :k],
-            assets=out[:, 4 * k + 2 : 4 * k + 2 + m],
+            assets=split(torch.from_numpy(out), k, m)[3].numpy(),
             asset_truth=lesson.holds[:, k:],
             named=named,
             weights=np.array([RICH_WEIGHT if RICH.match(unit.id) else 1.0 for unit in units], dtype=np.float32),

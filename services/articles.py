@@ -165,7 +165,7 @@ def get_article(
         raise NotFound(f"There is no article {article_id}" + (" known at that time." if as_of else "."))
     history = article_store.get_revisions(session, article_id, as_of=as_of or now)
     return WholeArticle(
-        article=_views(session, [row], tagger or definitions.live_tagger_name())[0],
+        article=_views(session, [row], tagger)[0],
         body=row.body,
         history=[RevisionView(r.seen_at, r.title, r.summary, r.body) for r in history],
         sightings=[SightingView(*s) for s in article_store.sightings(session, article_id, as_of=as_of or now)],
@@ -180,11 +180,12 @@ def get_story(
     if not rows:
         raise NotFound(f"There is no story {story_id}" + (" known at that time." if as_of else "."))
     outlets = len({row.outlet for row in rows})
-    copies = _views(session, rows, tagger or definitions.live_tagger_name())
+    copies = _views(session, rows, tagger)
     return StoryView(story_id, rows[0].event_at, rows[0].known_at, len(rows) - 1, outlets, copies)
 
 
-def _views(session: Session, rows: list[ArticleRow], tagger: str) -> list[ArticleView]:
+def _views(session: Session, rows: list[ArticleRow], tagger: str | None) -> list[ArticleView]:
+    tagger = tagger or definitions.live_tagger_name()
     narratives, assets = tag_store.tags_of(session, [row.revision_id for row in rows], tagger)
     return [
         ArticleView(

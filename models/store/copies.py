@@ -74,24 +74,25 @@ def save_stories(
     session: Session, stories: Mapping[int, int], new: Mapping[int, FirstWording], led: Mapping[int, FirstWording]
 ) -> None:
     """Keep the story of each article (`stories`, by article id), the `new` stories and those `led` by another now."""
-    connection = session.connection()
-    for leads, statement in (
-        (new, insert(table_of(Story))),
-        (led, update(table_of(Story)).where(table_of(Story).c.id == bindparam("id_"))),
-    ):
-        key = "id" if leads is new else "id_"
-        rows: list[dict[str, Any]] = [
-            {key: story, "lead_id": lead.article_id, "event_at": lead.event_at, "known_at": lead.known_at}
-            for story, lead in leads.items()
-        ]
-        if rows:
-            connection.execute(statement, rows)
+    connection, table = session.connection(), table_of(Story)
+    if new:
+        connection.execute(insert(table), _lead_rows(new, "id"))
+    if led:
+        connection.execute(update(table).where(table.c.id == bindparam("story")), _lead_rows(led, "story"))
     if stories:
         placed = [{"article": article, "story": story} for article, story in stories.items()]
-        table = table_of(Article)
+        articles = table_of(Article)
         connection.execute(
-            update(table).where(table.c.id == bindparam("article")).values(story_id=bindparam("story")), placed
+            update(articles).where(articles.c.id == bindparam("article")).values(story_id=bindparam("story")), placed
         )
+
+
+def _lead_rows(leads: Mapping[int, FirstWording], key: str) -> list[dict[str, Any]]:
+    """Columns of stories by their lead, with the story's id under `key`."""
+    return [
+        {key: story, "lead_id": lead.article_id, "event_at": lead.event_at, "known_at": lead.known_at}
+        for story, lead in leads.items()
+    ]
 
 
 def _wordings(*more: Any) -> Any:

@@ -5,11 +5,13 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 PORT ?= 8000
+TORCH := torch==2.13.0
+TORCH_TESTS := $(addprefix tests/,test_cli_learning.py test_nlp_baselines.py test_nlp_huggingface.py test_nlp_training.py)
 
-.PHONY: help install run demo test check format lock clean
+.PHONY: help install run demo test test-torch check format lock clean
 
 help:  ## list what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
 
 install: .venv/.installed  ## create .venv with storyshift in it
 	@echo "storyshift is installed: $(BIN)/storyshift --help"
@@ -23,10 +25,14 @@ demo: .venv/.installed  ## play the bundled replay, offline, and serve it at htt
 test: .venv/.installed-dev  ## run every test, on SQLite and on PostgreSQL where one answers
 	@$(BIN)/pytest -n auto
 
-check: .venv/.installed-dev  ## style, types, import rules
+test-torch: .venv/.installed-torch  ## run the tests that need torch: training and other models
+	@STORYSHIFT_TEST_REQUIRE=torch $(BIN)/pytest -n auto $(TORCH_TESTS)
+
+check: .venv/.installed-dev  ## style, types, import rules, the quality of the tags
 	@echo "ruff …" && $(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@echo "mypy …" && $(BIN)/mypy
 	@echo "import-linter …" && $(BIN)/lint-imports
+	@echo "quality gate …" && $(BIN)/python tests/quality/gate.py
 
 format: .venv/.installed-dev  ## put the code into house style
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -56,4 +62,9 @@ clean:  ## remove the environment and caches (never a database)
 .venv/.installed-dev: requirements-dev.lock .venv/.installed
 	@echo "installing the pinned development packages of requirements-dev.lock …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/.installed-torch: pyproject.toml | .venv/.installed-dev
+	@echo "installing $(TORCH) and what training needs …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[hf,train]' $(TORCH)
 	@touch $@

@@ -1,5 +1,10 @@
-"""Intensity: the share of stories that carry a narrative, by bucket, with its interval. docs/methods/intensity.md."""
+"""Intensity: how much of the news carries a narrative, by bucket, with its interval. docs/methods/intensity.md.
 
+share: stories that carry it / stories
+index: per outlet, that share / its own standard deviation so far; the mean over outlets, its mean so far being 100
+"""
+
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -7,13 +12,44 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.buckets import GRACE, Bucket, end_of, floor
+from analysis.buckets import GRACE, PERIODS, Bucket, end_of, floor
 from models.derived import IntensityPoint
 
+Array = NDArray[np.float64]
+Measure = Literal["share", "index"]
 Weighting = Literal["story", "article"]
 THIN_BELOW = 20
 """Stories in a bucket below which its share says little."""
+NEEDS_DAYS, NEEDS_HITS, NEEDS_BUCKETS = 90, 10, 12
+"""Of an outlet's history before a bucket, for the index: days since its first story, stories that carry the narrative,
+and buckets with stories (a standard deviation of three months says nothing)."""
+CONSTANT = 1e-9
+"""A variance below this part of the squared mean is none."""
 Z90 = 1.6448536269514722
+BREADTH = ["n_outlets", "n", "n_squared"]
+"""Outlets, stories they brought, and the squares of that: the inverse Simpson index of their shares follows."""
+LEAST_PAIRS = 12
+"""Buckets below which no correlation is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One narrative's number by bucket, NaN where not known, and what it rests on."""
+
+    value: Array
+    low: Array
+    high: Array
+    n_stories: Array
+    n_indexed: Array | None = None
+    progress: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ByOutlet:
+    """Each outlet's own stories; see models.store.stories.OutletFrames."""
+
+    totals: pd.DataFrame
+    carried: pd.DataFrame
 
 
 def intensity_points(
@@ -21,23 +57,28 @@ def intensity_points(
     carried: pd.DataFrame,
     fetches: pd.DataFrame,
     *,
+    brought: pd.DataFrame,
     narratives: list[str],
     starts: list[datetime],
     bucket: Bucket,
     weighting: Weighting,
     now: datetime,
+    by_outlet: ByOutlet | None = None,
 ) -> list[IntensityPoint]:
     """One point per narrative and bucket, narratives in the order given, buckets ascending, gaps included.
 
     Args:
         totals, carried: see models.store.stories.StoryFrames (hours are aware UTC).
         fetches: columns hour, attempts, answered.
+        brought: which outlets brought the stories of `carried`; columns story_id, outlet, hour.
         starts: the buckets wanted; bucket: their width.
         weighting: 'story' counts copies once; 'article' counts each copy.
         now: the instant of knowledge; a bucket is open until its end plus GRACE.
+        by_outlet: from the first story on; where given, intensity is the index.
 
-    Returns: intensity is a share in [0, 1], None where no story is known. The interval is Wilson's score interval at
-    the effective n: the stories, or (sum w)^2 / sum w^2 where each story weighs by its copies.
+    Returns: intensity is a share in [0, 1], None where no story is known, its interval Wilson's score interval at the
+    effective n: the stories, or (sum w)^2 / sum w^2 where each story weighs by its copies. Or it is the index, None
+    where no outlet with stories has the history that is needed; its interval: see _Outlets.
     """
     index = pd.DatetimeIndex(starts)
     counts = _by_bucket(totals, ["n_stories", "n_articles", "n_squared"], index, bucket)
@@ -48,34 +89,160 @@ def intensity_points(
     coverage = _ratio(attempts["answered"].to_numpy(), attempts["attempts"].to_numpy())
     is_open = [end_of(start, bucket) + GRACE > now for start in starts]
     effective = _ratio(weights**2, squared)
+    breadth = _breadth(carried, brought, bucket)
+    own_ways = _Outlets.of(by_outlet, index, bucket) if by_outlet else None
     points: list[IntensityPoint] = []
     for narrative in narratives:
         own = carried[carried["narrative"] == narrative]
         hits = _by_bucket(own.assign(n_carrying=1), ["n_carrying", "n_articles"], index, bucket)
         n_carrying = hits["n_carrying"].to_numpy()
-        share = _ratio(n_carrying if weighting == "story" else hits["n_articles"].to_numpy(), weights)
-        low, high = wilson(share, effective)
+        outlets = breadth.loc[breadth["narrative"] == narrative, BREADTH].reindex(index, fill_value=0)
+        n_outlets, pairs, pairs_squared = outlets.to_numpy("float64").T
+        outlets_effective = _ratio(pairs**2, pairs_squared)
+        if own_ways is None:
+            share = _ratio(n_carrying if weighting == "story" else hits["n_articles"].to_numpy(), weights)
+            told = Told(share, *wilson(share, effective), n_stories)
+        else:
+            told = own_ways.index_of(narrative)
         points.extend(
             IntensityPoint(
                 bucket_start=start,
                 narrative=narrative,
-                intensity=known(share[i]),
-                low=known(low[i]),
-                high=known(high[i]),
+                intensity=known(told.value[i]),
+                low=known(told.low[i]),
+                high=known(told.high[i]),
                 n_articles=int(n_articles[i]),
                 n_stories=int(n_stories[i]),
                 n_carrying=int(n_carrying[i]),
                 echo=int(n_articles[i] - n_stories[i]),
-                thin=bool(n_stories[i] < THIN_BELOW),
+                thin=bool(told.n_stories[i] < THIN_BELOW),
                 open=is_open[i],
                 coverage=known(coverage[i]),
+                n_outlets=int(n_outlets[i]) or None,
+                outlets_effective=known(outlets_effective[i]),
+                n_indexed=None if told.n_indexed is None else int(told.n_indexed[i]),
+                progress=None if told.progress is None else known(told.progress[i]),
             )
             for i, start in enumerate(starts)
         )
     return points
 
 
-def wilson(share: NDArray[np.float64], n: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _breadth(carried: pd.DataFrame, brought: pd.DataFrame, bucket: Bucket) -> pd.DataFrame:
+    """How many stories of a narrative and bucket each outlet brought by the bucket's end, summed over outlets.
+
+    Columns narrative and BREADTH, by start.
+    """
+    pairs = carried[["story_id", "narrative", "hour"]].merge(brought, on="story_id", suffixes=("", "_brought"))
+    start = floor(pairs["hour"], bucket)
+    in_time = floor(pairs["hour_brought"], bucket) <= start
+    n = pairs.assign(start=start)[in_time].groupby(["narrative", "start", "outlet"]).size().rename("n").reset_index()
+    parts = n.assign(n_outlets=1, n_squared=n["n"] ** 2).groupby(["narrative", "start"])
+    return parts[BREADTH].sum().reset_index("narrative")
+
+
+@dataclass(frozen=True, slots=True)
+class _Outlets:
+    """What the index of every narrative needs: arrays of shape (buckets from the first story on, outlets)."""
+
+    carried: pd.DataFrame
+    """Columns start, outlet, narrative, n_carrying."""
+    n: pd.DataFrame
+    days: Array
+    """Since the outlet's first story, at the bucket's start."""
+    copies: Array
+    """How many outlets brought the text of a story, on average over the outlets' stories; shape (buckets,)."""
+    wanted: NDArray[np.intp]
+    """The places of the buckets that are asked for."""
+
+    @classmethod
+    def of(cls, found: ByOutlet, index: pd.DatetimeIndex, bucket: Bucket) -> "_Outlets":
+        starts = floor(found.totals["hour"], bucket)
+        first = (min(index[0], starts.min()) if len(starts) else index[0]).tz_localize(None)
+        periods = pd.period_range(first, index[-1].tz_localize(None), freq=PERIODS[bucket])
+        grid = periods.start_time.tz_localize("UTC").as_unit("us")
+        sums = found.totals.groupby([starts.rename("start"), "outlet"])[["n_stories", "n_squared"]].sum()
+        n = sums["n_stories"].unstack(fill_value=0).reindex(grid, fill_value=0).astype("float64")
+        squared = sums["n_squared"].groupby("start").sum().reindex(grid, fill_value=0).to_numpy("float64")
+        begun = found.totals.groupby("outlet")["hour"].min().reindex(n.columns)
+        days = (grid.to_numpy("datetime64[us]")[:, None] - begun.to_numpy("datetime64[us]")) / np.timedelta64(1, "D")
+        return cls(
+            carried=found.carried.assign(start=floor(found.carried["hour"], bucket)),
+            n=n,
+            days=days,
+            copies=_ratio(squared, n.to_numpy().sum(axis=1)),
+            wanted=grid.get_indexer(index),
+        )
+
+    def index_of(self, narrative: str) -> Told:
+        """100 * sum(x / s) / sum(m / s) over the outlets with stories and history: x the share in the bucket, m and s
+        mean and standard deviation of the outlet's shares in the buckets before.
+
+        The interval: all outlets' shares being θ m, sum(x / s) has mean θ sum(m / s) and, by Poisson counts, variance
+        θ sum(m / (n s^2)), times the copies of a text; it holds the θ that the observed sum is within 1.645 standard
+        deviations of. The usual shares m are taken as known.
+        """
+        own = self.carried[self.carried["narrative"] == narrative]
+        sums = own.groupby(["start", "outlet"])["n_carrying"].sum().unstack(fill_value=0)
+        hits = sums.reindex(index=self.n.index, columns=self.n.columns, fill_value=0).to_numpy("float64")
+        n = self.n.to_numpy()
+        share = np.nan_to_num(_ratio(hits, n))
+        buckets, before = _before((n > 0).astype("float64")), _before(hits)
+        mean = _ratio(_before(share), buckets)
+        variance = _ratio(_before(share**2) - buckets * mean**2, buckets - 1)
+        parts = self.days / NEEDS_DAYS, before / NEEDS_HITS, buckets / NEEDS_BUCKETS
+        progress = np.minimum.reduce(parts)
+        told = (progress >= 1) & (n > 0) & (variance > CONSTANT * mean**2)
+        scale = np.sqrt(np.where(told, variance, np.nan))
+        seen = np.nansum(share / scale, axis=1)
+        usual = np.nansum(mean / scale, axis=1)
+        spread = np.nansum(_ratio(mean, n) / scale**2, axis=1) * self.copies
+        theta, half = _ratio(seen, usual), Z90**2 * _ratio(spread, 2 * usual**2)
+        reach = np.sqrt(2 * theta * half + half**2)
+        furthest = np.clip(progress.max(axis=1, initial=0.0), 0, 1)
+        return Told(
+            value=100 * theta[self.wanted],
+            low=100 * np.maximum(theta + half - reach, 0)[self.wanted],
+            high=100 * (theta + half + reach)[self.wanted],
+            n_stories=np.where(told, n, 0).sum(axis=1)[self.wanted],
+            n_indexed=told.sum(axis=1).astype("float64")[self.wanted],
+            progress=np.where(furthest < 1, np.minimum(furthest, 0.99), 1).round(2)[self.wanted],
+        )
+
+
+def _before(values: Array) -> Array:
+    """The sums of all earlier rows; the first row has none."""
+    sums = np.zeros_like(values)
+    np.cumsum(values[:-1], axis=0, out=sums[1:])
+    return sums
+
+
+def beside(
+    ours: list[IntensityPoint], theirs: list[IntensityPoint]
+) -> tuple[list[IntensityPoint], dict[str, float] | None, str | None]:
+    """Our points with their intensity beside, and the correlation of both with its 90 % interval, or why there is none.
+
+    The interval is Fisher's, as if buckets were independent.
+    """
+    rows = [replace(own, keywords_intensity=other.intensity) for own, other in zip(ours, theirs, strict=True)]
+    pairs = [
+        (row.intensity, row.keywords_intensity)
+        for row in rows
+        if row.intensity is not None and row.keywords_intensity is not None
+    ]
+    if len(pairs) < LEAST_PAIRS:
+        return rows, None, f"{len(pairs)} buckets have both numbers; {LEAST_PAIRS} are needed."
+    x, y = np.array(pairs).T
+    if x.min() == x.max() or y.min() == y.max():
+        return rows, None, "One of the two series never changes."
+    r = float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
+    half = Z90 / np.sqrt(len(pairs) - 3)
+    z = np.arctanh(np.clip(r, -1 + 1e-12, 1 - 1e-12))
+    found = {"estimate": r, "low": min(float(np.tanh(z - half)), r), "high": max(float(np.tanh(z + half)), r)}
+    return rows, {name: round(value, 6) for name, value in found.items()} | {"n": len(pairs)}, None
+
+
+def wilson(share: Array, n: Array) -> tuple[Array, Array]:
     """The 90 % score interval of shares observed in n effective draws; NaN where n is 0. Shape: that of `share`."""
     with np.errstate(divide="ignore", invalid="ignore"):
         centre = (share + Z90**2 / (2 * n)) / (1 + Z90**2 / n)
@@ -88,8 +255,8 @@ def known(value: float) -> float | None:
     return None if np.isnan(value) else round(float(value), 6)
 
 
-def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    ratio: NDArray[np.float64] = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+def _ratio(part: Array, whole: Array) -> Array:
+    ratio: Array = np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 0)
     return ratio
 
 

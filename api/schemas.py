@@ -1,17 +1,17 @@
 """Shapes of answers that are not rows of a derived type, and the common parameters of every series."""
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from fastapi import Query
 from pydantic import BaseModel
 
 from analysis.buckets import Bucket
-from analysis.intensity import Weighting
+from analysis.intensity import Measure, Weighting
 from config.definitions import live_tagger_name
 from services.answers import Format
 from services.instants import parse_as_of, parse_bound
-from services.series import Question
+from services.series import Direction, Modality, Question
 
 Row = TypeVar("Row")
 Start = Annotated[
@@ -64,4 +64,34 @@ class SeriesParameters:
             outlet=self.outlet,
             weighting=self.weighting,
             prior_rates=self.prior_rates,
+        )
+
+
+@dataclass
+class IntensityParameters(SeriesParameters):
+    """What an intensity is asked besides."""
+
+    measure: Annotated[
+        Measure,
+        Query(
+            description="share: of the stories; index: by outlet against its usual share and its swings, 100 is usual."
+        ),
+    ] = "share"
+    direction: Annotated[Direction | None, Query(description="Count only stories whose direction this is.")] = None
+    modality: Annotated[
+        Modality | None, Query(description="Count only easing that is actual, or expected; with narrative=liquidity.")
+    ] = None
+    asset: Annotated[str | None, Query(description="Only stories that name this asset are in scope.")] = None
+    beside: Annotated[
+        Literal["keywords"] | None,
+        Query(description="The same numbers by keywords@1 beside those of one narrative, and the correlation of both."),
+    ] = None
+
+    def question(self) -> Question:
+        return replace(
+            super().question(),
+            measure=self.measure,
+            direction=self.direction,
+            modality=self.modality,
+            asset=self.asset,
         )

@@ -1,18 +1,34 @@
 """Settings: the only reader of the environment. Each stands in the README."""
 
+import re
 from functools import lru_cache
 from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.errors import ConfigError
 
 NEEDED_FOR_FULL_TEXT = ("lxml_html_clean", "protego", "trafilatura")
 """trafilatura does not start without the first, and old versions of pip leave it out."""
+
+OTHER_MODEL = re.compile(r"hf:(?:[\w.-]+/[\w.-]+|/[^@\s]+)@[\w./-]+")
+"""hf:OWNER/NAME@REVISION, or hf:/a/folder@REVISION."""
+
+
+def _tagger(value: str) -> str:
+    if value not in ("minilm", "keywords") and not OTHER_MODEL.fullmatch(value):
+        raise ValueError("must be minilm, keywords or hf:OWNER/NAME@REVISION")
+    return value
+
+
+def _sentiment(value: str) -> str:
+    if value and not OTHER_MODEL.fullmatch(value):
+        raise ValueError("must be hf:OWNER/NAME@REVISION")
+    return value
 
 
 class Settings(BaseSettings):
@@ -32,8 +48,10 @@ class Settings(BaseSettings):
     """Private networks that feeds may lie in, comma-separated: 10.1.0.0/16, fd00::/8."""
     allow_private_addresses: bool = False
     """true: feeds may lie anywhere, loopback included (for tests, or a machine of your own)."""
-    tagger: Literal["minilm", "keywords"] = "minilm"
-    """Who reads new articles, and whose tags are shown where nobody is named."""
+    tagger: Annotated[str, AfterValidator(_tagger)] = "minilm"
+    """Who reads new articles, and whose tags are shown where nobody is named: minilm, keywords or another model."""
+    sentiment: Annotated[str, AfterValidator(_sentiment)] = ""
+    """The model that tells the tone of assets instead of the tagger: hf:OWNER/NAME@REVISION."""
     languages: str = "en"
     """Languages that are tagged, comma-separated; articles in others are kept, counted and not tagged."""
     load_prices: bool = True

@@ -22,7 +22,14 @@ FIRST_YEAR, LAST_YEAR = 1900, 2100
 """Of any bar or value; others are mistyped."""
 MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ]00:00(?::00(?:\.0+)?)?(?:[Zz]| ?[+-]\d\d:?\d\d)?")
 SHORTEST_BAR = timedelta(hours=1)
-Found = TypeVar("Found", FoundBar, FoundPoint)
+
+
+class FoundValue(NamedTuple):
+    at: datetime
+    value: float
+
+
+Found = TypeVar("Found", FoundBar, FoundPoint, FoundValue)
 
 
 class _When(NamedTuple):
@@ -80,6 +87,39 @@ def read_bars(path: Path, key: str, asset: Asset, *, now: datetime) -> PriceFile
             continue
         result.refused.append(BadRow(str(path), line, reason))
     result.found.sort(key=lambda bar: bar.closed_at)
+    return result
+
+
+def read_values(path: Path, column: str, *, above_zero: bool = False) -> PriceFile[FoundValue]:
+    """Dated values of a plain file with `date` and `column`, ascending.
+
+    A date without a time, or with midnight in a file of days, is the end of that day. Raises: BadFile.
+    """
+    result: PriceFile[FoundValue] = PriceFile()
+    dated: list[tuple[int, _When, float]] = []
+    for line, row in _rows(path, column, result):
+        try:
+            value = _number(row, column)
+            if value is None:
+                result.empty += 1
+                continue
+            if above_zero and value <= 0:
+                raise ValueError(f"{column} is {value:g}, which has no return; leave it empty where there is none.")
+            dated.append((line, _when(row), value))
+        except ValueError as error:
+            result.refused.append(BadRow(str(path), line, str(error)))
+    by_time = sum(when.time == "other" for _, when, _ in dated) * 2 > len(dated)
+    seen: dict[datetime, int] = {}
+    for line, when, value in dated:
+        at = when.at if when.time == "other" or (by_time and when.time == "midnight") else end_of_day(when.day)
+        if at in seen:
+            result.refused.append(
+                BadRow(str(path), line, f"a value of {at:%Y-%m-%d %H:%M}Z stands in line {seen[at]} already.")
+            )
+            continue
+        seen[at] = line
+        result.found.append(FoundValue(at, value))
+    result.found.sort(key=lambda found: found.at)
     return result
 
 

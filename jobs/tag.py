@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from config import definitions
-from config.settings import get_settings
+from config.settings import OTHER_MODEL, get_settings
 from models.articles import Revision
 from models.database import Database
-from models.errors import BadRow
+from models.errors import BadInput, BadRow
 from models.store import tags as tag_store
 from models.tags import NarrativeScore, Tagged, Text
 
@@ -25,11 +25,29 @@ class Tagger(Protocol):
 
 def live_tagger() -> Tagger:
     """The tagger of the settings. Raises: ConfigError."""
-    if definitions.live_tagger_name() == definitions.BASELINE_TAGGER:
-        return baseline_tagger()
-    from nlp.minilm import MiniLMTagger
+    definitions.live_tagger_name()  # weights that are not there are named
+    tagger, sentiment = get_settings().tagger, get_settings().sentiment
+    if not sentiment:
+        return tagger_named(tagger)
+    from nlp.huggingface import WithSentiment
 
-    return MiniLMTagger(definitions.narratives(), definitions.assets())
+    told = definitions.sentiment_model(sentiment)
+    return WithSentiment(tagger_named(tagger), sentiment, told)
+
+
+def tagger_named(name: str) -> Tagger:
+    """minilm, keywords or hf:OWNER/NAME@REVISION. Raises: BadInput, ConfigError."""
+    if name == "keywords":
+        return baseline_tagger()
+    if name == "minilm":
+        from nlp.minilm import MiniLMTagger
+
+        return MiniLMTagger(definitions.narratives(), definitions.assets())
+    if not OTHER_MODEL.fullmatch(name):
+        raise BadInput(f"{name!r} is no tagger; it must be minilm, keywords or hf:OWNER/NAME@REVISION.")
+    from nlp.huggingface import HuggingFaceTagger
+
+    return HuggingFaceTagger(name, definitions.tagger_model(name), definitions.narratives(), definitions.assets())
 
 
 def baseline_tagger() -> Tagger:

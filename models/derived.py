@@ -4,13 +4,14 @@ None means "not known", never 0. Instants are aware UTC; buckets are half-open a
 """
 
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class IntensityPoint:
-    """Share of the bucket's stories that carry the narrative, in [0, 1], with a 90 % interval."""
+    """How much of the bucket's news carries the narrative: the share of its stories, in [0, 1], or that share against
+    the usual, 100 (measure=index), with a 90 % interval."""
 
     bucket_start: datetime
     narrative: str
@@ -27,6 +28,34 @@ class IntensityPoint:
     open: bool
     coverage: float | None
     """Share of the attempts to fetch a feed in the bucket that succeeded; None where nothing was collected live."""
+    n_outlets: int | None = None
+    """Outlets that brought the stories that carry the narrative, copies included; None where there is no such story."""
+    outlets_effective: float | None = None
+    """As many outlets with equal shares of those stories would be as broad: from 1 to n_outlets."""
+    n_indexed: int | None = None
+    """Outlets that the index is averaged over; None where a share is told."""
+    progress: float | None = None
+    """How much of the history that the index needs is there, in [0, 1]; None where a share is told."""
+    keywords_intensity: float | None = None
+    """The same number by keywords@1, where it was asked for beside this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class TonePoint:
+    """Mean tone of the stories that are about an asset, in [-1, 1], with a 90 % interval."""
+
+    bucket_start: datetime
+    asset: str
+    tone: float | None
+    low: float | None
+    high: float | None
+    disagreement: float | None
+    """Standard deviation of the stories' tones: 0 where all say the same, 1 where half say +1 and half -1."""
+    n_articles: int
+    n_stories: int
+    """Stories that name the asset, and of which the tagger tells the tone."""
+    thin: bool
+    open: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +112,197 @@ class JoinedPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Lag:
+    """The correlation of a driver with a price `lag` steps later, with a 90 % interval; p is of this lag alone."""
+
+    lag: int
+    estimate: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Granger:
+    """Whether the past of one side helps to tell the other beyond its own past. p is None where rows are too few."""
+
+    p: float | None
+    lags: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """Log return over the next `horizon` rows after a driver one standard deviation higher, with a 90 % interval."""
+
+    horizon: int
+    estimate: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Of the next return by the driver, made with what was known before it. None where too few could be made."""
+
+    r2: float | None
+    """Share of the squared error of the mean of the returns so far that is saved; below 0 the mean is better."""
+    p: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What else can be asked of a driver and a price; none of it enters the verdict."""
+
+    granger_driver_to_price: Granger
+    granger_price_to_driver: Granger
+    projections: list[Projection]
+    out_of_sample: Forecast
+
+
+@dataclass(frozen=True, slots=True)
+class LeadLag:
+    """Whether a driver leads a price. `verdict` rests on p_family, over all lags, and on nothing else."""
+
+    n: int
+    """Rows with both a value and a return."""
+    max_lag: int
+    lags: list[Lag]
+    p_family: float
+    verdict: str
+    """news_leads (the driver comes first), price_leads, same_time, or none."""
+    peak_lag: int
+    sentence: str
+    method: str
+    seed: int
+    target: str
+    step: str
+    """What a lag counts: hour, day, week, month, or row."""
+    dropped: int
+    """Rows between the first and the last value that lack a value or a return."""
+    visible_from: float
+    """The smallest |correlation| that would have been told from chance over all lags."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairLeadLag:
+    """One driver beside one asset, among others that were asked about at the same time."""
+
+    driver: str
+    asset: str
+    p_adjusted: float
+    """p_family, adjusted for all pairs asked about."""
+    lead_lag: LeadLag
+    beside: Beside | None = None
+    """Where no other pair was asked about."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventWeek:
+    """The mean cumulative abnormal log return `week` weeks after the events (before them, if negative).
+
+    None where there is no event to tell it of. The interval and the band are 90 % and, as p, of this week alone.
+    """
+
+    week: int
+    car: float | None
+    low: float | None
+    high: float | None
+    placebo_mean: float | None
+    placebo_low: float | None
+    """5 % of the placebo's means lie below …"""
+    placebo_high: float | None
+    """… and 5 % above."""
+    percentile: float | None
+    """How many per cent of the placebo's means lie below `car`."""
+    p: float | None
+    """Two-sided: how often a placebo's mean is as far from their centre."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventReturn:
+    """One event, and why it does not count where it does not."""
+
+    day: date
+    starts_at: datetime | None
+    """The first close at or after the end of the day, from which returns are counted."""
+    car: float | None
+    """Cumulative abnormal log return of the 26 weeks after it."""
+    left_out: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventStudy:
+    """What an asset does around events. `verdict` rests on n, n_effective and p_family, and on nothing else."""
+
+    event: str
+    asset: str
+    n: int
+    """Events with the year before and the 26 weeks after them in the prices; only these count."""
+    n_effective: int
+    """Of them, how many can be chosen so that their 26 weeks do not overlap."""
+    n_left_out: int
+    weeks: list[EventWeek]
+    p_family: float | None
+    """Over weeks 1 to 26: how often the placebo's strangest week is as strange."""
+    verdict: str
+    """above, below (than on other days of the same years), none, or too_small."""
+    peak_week: int | None
+    sentence: str
+    method: str
+    seed: int
+    draws: int
+    events: list[EventReturn]
+
+
+@dataclass(frozen=True, slots=True)
 class PricePoint:
     closed_at: datetime
     asset: str
     close: float
     known_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerDatum:
+    """A measure that a trigger rests on, with what it is held against; None where it is not known."""
+
+    series: str
+    measure: str
+    value: float | None
+    threshold: float | None
+    """What `value` must reach for the trigger to turn on (a fall is negative); None where it only enters another."""
+    unit: str
+    n: int
+    """How many values, closes or stories stand behind it."""
+    at: datetime | None
+    """When the latest of them became known."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerStory:
+    id: int
+    title: str
+    outlet: str
+    event_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerState:
+    """How one of the six triggers stands. See docs/methods/triggers.md."""
+
+    trigger: str
+    name: str
+    state: str
+    """off, forming, on; unknown where a series is missing, stale or too short."""
+    since: date
+    """The day on whose end the present state began, as it was known then; that of the first record at the earliest."""
+    sentence: str
+    data: list[TriggerDatum]
+    stories: list[TriggerStory]
+    """The latest that it rests on, newest first."""
 
 
 def columns(row_type: type[Any]) -> list[str]:

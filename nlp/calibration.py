@@ -37,6 +37,27 @@ def _logistic(columns: Array, wanted: Array, weights: Array, offset: Array | flo
     return found
 
 
+def softmax_regression(columns: Array, wanted: NDArray[np.intp], classes: int) -> Array:
+    """Weights (classes, 1 + columns), the bias first, of a logistic regression on classes; ridge of 1 but on the bias.
+
+    columns: (n, columns); wanted: (n,), classes as 0, 1, …
+    """
+    x = np.column_stack([np.ones(len(columns)), columns]).astype(np.float64)
+    truth = np.eye(classes)[wanted]
+
+    def loss(flat: Array) -> tuple[float, Array]:
+        weights = flat.reshape(classes, -1)
+        z = x @ weights.T
+        z -= z.max(axis=1, keepdims=True)
+        log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        free = np.column_stack([np.zeros(classes), weights[:, 1:]])
+        slope = (np.exp(log_p) - truth).T @ x + free
+        return float(-(truth * log_p).sum() + 0.5 * (free**2).sum()), slope.ravel()
+
+    found: Array = minimize(loss, np.zeros(classes * x.shape[1]), jac=True, method="L-BFGS-B").x
+    return found.reshape(classes, -1)
+
+
 def best_threshold(probabilities: Array, truth: Array, weights: Array, *, seed: int) -> float:
     """The threshold with the best F1, as a mean over bootstrap samples: one sample's best is a matter of luck."""
     rng = np.random.default_rng(seed)

@@ -7,9 +7,14 @@ from typing import Protocol
 import numpy as np
 
 from models.tags import Tagged, Text
+from nlp.calibration import expected_error, platt
 from nlp.units import Unit
 
 DRAWS = 1_000
+CALIBRATED_FROM = 10
+"""Texts that carry a narrative, below which no slope of calibration is told."""
+UNTOLD = 0.002
+"""What a narrative that is not told of is held for: the mean of what lies below the least that is told."""
 
 
 class Reads(Protocol):
@@ -33,6 +38,10 @@ class NarrativeFigures:
     ap: float | None
     """None where no text carries it."""
     direction: float | None
+    slope: float | None
+    """Of the truth on the log-odds told: 1 where they mean what they say, less where they say too much."""
+    calibration_error: float | None
+    """Expected calibration error, over ten bins of equal width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +60,15 @@ class Figures:
 
 
 def evaluate(tagger: Reads, units: Sequence[Unit], *, core: Sequence[str], narratives: Sequence[str]) -> Figures:
-    """A narrative that no unit carries is left out of the averages. seed 0 draws the intervals."""
+    """What the tagger makes of the texts, beside what readers said of them."""
     said = list(tagger.tag(Text(unit.id, {"text": unit.text}) for unit in units))
+    return judge(tagger.name, units, said, core=core, narratives=narratives)
+
+
+def judge(
+    tagger: str, units: Sequence[Unit], said: Sequence[Tagged], *, core: Sequence[str], narratives: Sequence[str]
+) -> Figures:
+    """A narrative that no unit carries is left out of the averages. seed 0 draws the intervals."""
     rows = [_narrative(key, units, said) for key in narratives]
     told = {row.narrative: row for row in rows if row.n}
     context = [row for key, row in told.items() if key not in core]
@@ -68,7 +84,7 @@ def evaluate(tagger: Reads, units: Sequence[Unit], *, core: Sequence[str], narra
         for asset in unit.assets.keys() & found.keys()
     ]
     return Figures(
-        tagger=tagger.name,
+        tagger=tagger,
         units=len(units),
         narratives=rows,
         macro_f1_core=_mean([row.f1 for row in own]) or 0.0,
@@ -95,6 +111,8 @@ def _narrative(key: str, units: Sequence[Unit], said: Sequence[Tagged]) -> Narra
     labels = np.array([tag is not None and tag.label for tag in found])
     scores = np.array([tag.score if tag is not None else 0.0 for tag in found])
     hits = int((truth & labels).sum())
+    told = np.clip(np.where(scores > 0, scores, UNTOLD), 1e-6, 1 - 1e-6)
+    enough = truth.sum() >= CALIBRATED_FROM
     rng = np.random.default_rng(0)
     drawn = rng.integers(0, len(units), (DRAWS, len(units)))
     spread = [_f1(int((truth[d] & labels[d]).sum()), int(labels[d].sum()), int(truth[d].sum())) for d in drawn]
@@ -109,6 +127,8 @@ def _narrative(key: str, units: Sequence[Unit], said: Sequence[Tagged]) -> Narra
         f1_high=float(high),
         ap=average_precision(scores, truth) if truth.any() else None,
         direction=_mean(list(_directions(key, units, said))),
+        slope=platt(np.log(told / (1 - told)), truth, np.ones(len(truth)))[0] if enough else None,
+        calibration_error=expected_error(scores, truth) if enough else None,
     )
 
 

@@ -4,6 +4,9 @@
          -> per narrative: calibrated probability, direction, modality; pooled over the windows, the best as evidence
          -> per asset: named by the phrases of assets.toml, kept where the encoder reads it as the asset; tone
 
+Narratives that the network does not know are told by their examples (nlp/own.py), for which every window is read, or
+else by their phrases; what is said of the others does not change by that.
+
 Each window is read by itself, so that what is said of a text does not depend on what is read with it. Needs no torch.
 The weights lie in nlp/weights with their card; `storyshift train` makes them.
 """
@@ -12,7 +15,7 @@ import html
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from os import cpu_count
@@ -22,14 +25,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from config.definitions import WEIGHTS_CARD, Asset, Narrative
-from models.tags import AssetScore, NarrativeScore, Span, Tagged, Text
+from config.definitions import WEIGHTS_CARD, Asset, Narrative, name_with_own, own_narratives
+from models.tags import AssetScore, NarrativeScore, Tagged, Text
 from nlp.keywords import KeywordTagger
-from nlp.windows import Window, windows
+from nlp.windows import Window, content, holds, pool, span, windows
 
 WEIGHTS = WEIGHTS_CARD.parent
 MAX_TOKENS = 96
 TEXTS_AT_ONCE = 256
+WINDOWS_AT_ONCE = 1_024
+"""Whose embeddings are held."""
 SHOWN_FROM = 0.02
 """Probabilities below are not told: the narrative is not there."""
 MOST_EVIDENCE = 3
@@ -43,7 +48,7 @@ class Reading:
     """What the encoder says of one window.
 
     Shapes: narratives (9,) and assets (20,) logits; directions (9, 3) and tones (20, 3) of -1, 0, +1; modality (2,) of
-    actual, expected.
+    actual, expected; embedding (1152,), what the window is about.
     """
 
     narratives: Floats
@@ -51,6 +56,7 @@ class Reading:
     modality: Floats
     assets: Floats
     tones: Floats
+    embedding: Floats
 
 
 class Encoder:
@@ -59,6 +65,7 @@ class Encoder:
     def __init__(self, folder: Path = WEIGHTS) -> None:
         import onnxruntime
 
+        self._folder = folder
         self.card: dict[str, Any] = json.loads((folder / "card.json").read_text())
         self._tokens_of = tokenizer(folder / "tokenizer.json")
         options = onnxruntime.SessionOptions()
@@ -77,6 +84,10 @@ class Encoder:
         """The token ids of each text, at most MAX_TOKENS."""
         return [np.array(found, dtype=np.int64) for found in self._tokens_of(texts)]
 
+    def background(self) -> Floats:
+        """Embeddings of windows of news, of length 1: what a narrative of one's own is told apart from."""
+        return unit_length(np.load(self._folder / "background.npy").astype(np.float64))
+
     def first_look(self, tokens: NDArray[np.int64]) -> float:
         """The logit that a window carries any narrative, from its words and pairs of words alone."""
         return first_look(self._first_look, tokens)
@@ -87,8 +98,10 @@ class Encoder:
 
     def _read_one(self, tokens: NDArray[np.int64]) -> Reading:
         ids = tokens[None, :]
-        (out,) = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
-        return reading(out[0], n_narratives=len(self.card["narratives"]), n_assets=len(self.card["assets"]))
+        out, embedding = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+        return reading(
+            out[0], embedding[0], n_narratives=len(self.card["narratives"]), n_assets=len(self.card["assets"])
+        )
 
 
 def tokenizer(path: Path) -> Callable[[list[str]], list[list[int]]]:
@@ -113,11 +126,27 @@ def look_places(tokens: NDArray[np.int64], entries: int) -> NDArray[np.int64]:
     return np.concatenate([inner, pairs])
 
 
-def reading(out: Floats, *, n_narratives: int, n_assets: int) -> Reading:
+def unit_length(embedding: Floats) -> Floats:
+    """An embedding (…, 3 * width) with each of its three parts, and then the whole, of length 1."""
+    parts = embedding.reshape(*embedding.shape[:-1], 3, -1)
+    found: Floats = (parts / np.linalg.norm(parts, axis=-1, keepdims=True)).reshape(embedding.shape) / np.sqrt(3)
+    return found
+
+
+def reading(out: Floats, embedding: Floats, *, n_narratives: int, n_assets: int) -> Reading:
     """The parts of the network's output row, in its order."""
     sizes = [n_narratives, 3 * n_narratives, 2, n_assets, 3 * n_assets]
     narratives, directions, modality, assets, tones = np.split(out, np.cumsum(sizes)[:-1])
-    return Reading(narratives, directions.reshape(-1, 3), modality, assets, tones.reshape(-1, 3))
+    return Reading(narratives, directions.reshape(-1, 3), modality, assets, tones.reshape(-1, 3), embedding)
+
+
+def direction_columns(shares: Floats, phrases: Floats) -> Floats:
+    """What a direction is told from: log-odds of -1, 0, +1 against their mean, and whether phrases say + or -.
+
+    Shapes: shares (n, 3), phrases (n,) of -1, 0, +1 or NaN where they do not find the narrative; result (n, 5).
+    """
+    logs = np.log(np.clip(shares, 1e-6, 1))
+    return np.column_stack([logs - logs.mean(axis=1, keepdims=True), phrases == 1, phrases == -1])
 
 
 def readable(content: str) -> str:
@@ -133,14 +162,23 @@ class MiniLMTagger:
     ) -> None:
         self._encoder = encoder or Encoder()
         card = self._encoder.card
-        self.name: str = card["name"]
         self._narratives: list[str] = card["narratives"]
+        own = own_narratives(narratives, self._narratives)
+        self.name = name_with_own(card["name"], own)
+        self._by_phrases = {key for key, found in own.items() if not found.examples}
+        self._own = None
+        if by_examples := {key: found for key, found in own.items() if found.examples}:
+            from nlp.own import OwnNarratives
+
+            self._own = OwnNarratives(by_examples, self._encoder)
         self._assets: list[str] = card["assets"]
         self._scale, self._shift, self._beside = (
             np.array(card["calibration"][key], dtype=np.float32) for key in ("scale", "shift", "phrases")
         )
         self._thresholds = np.array([card["thresholds"][key] for key in self._narratives], dtype=np.float32)
+        self._directions = [np.array(card["directions"][key]) for key in self._narratives]
         self._first_from: float = card["first_look_from"]
+        self._first_body_from: float = card["first_look_body_from"]
         self._named_from: dict[str, float] = card["asset_named_from"]
         self._unnamed_from: float = card["asset_unnamed_from"]
         self._tail: float = card["pooling"]["tail"]
@@ -157,19 +195,45 @@ class MiniLMTagger:
         found_by_phrases = list(self._phrases.tag(texts))
         cut = [windows(text) for text in texts]
         places = [(number, window) for number, found in enumerate(cut) for window in found]
-        tokens = self._encoder.tokens([readable(_content(texts[number], window)) for number, window in places])
+        tokens = self._encoder.tokens([readable(content(texts[number], window)) for number, window in places])
+        found_by_phrases, beside = self._parted(found_by_phrases)
         telling = [_telling(found, phrases) for found, phrases in zip(cut, found_by_phrases, strict=True)]
-        chosen = [
+        chosen = {
             place
             for place, (number, window) in enumerate(places)
-            if window in telling[number] or self._encoder.first_look(tokens[place]) >= self._first_from
-        ]
-        read = dict(zip(chosen, self._encoder.read([tokens[place] for place in chosen]), strict=True))
+            if window in telling[number] or self._encoder.first_look(tokens[place]) >= self._look_from(window)
+        }
+        read, likeness = self._read(tokens, chosen)
         place = 0
-        for text, found, phrases in zip(texts, cut, found_by_phrases, strict=True):
+        for text, found, phrases, own in zip(texts, cut, found_by_phrases, beside, strict=True):
             readings = [read.get(place + n) for n in range(len(found))]
+            if self._own is not None and found:
+                own = [*own, *self._own.told(text, found, likeness[place : place + len(found)], tail=self._tail)]
             place += len(found)
-            yield self._conclude(text, found, readings, phrases)
+            told = self._conclude(text, found, readings, phrases)
+            yield replace(told, narratives=tuple(sorted([*told.narratives, *own], key=lambda tag: -tag.score)))
+
+    def _look_from(self, window: Window) -> float:
+        return self._first_body_from if window.field == "body" else self._first_from
+
+    def _parted(self, found: list[Tagged]) -> tuple[list[Tagged], list[list[NarrativeScore]]]:
+        """What phrases say of the network's narratives, and of those of one's own that nothing else tells."""
+        known = [[tag for tag in one.narratives if tag.narrative in self._narratives] for one in found]
+        own = [[tag for tag in one.narratives if tag.narrative in self._by_phrases] for one in found]
+        return [replace(one, narratives=tuple(tags)) for one, tags in zip(found, known, strict=True)], own
+
+    def _read(self, tokens: list[NDArray[np.int64]], chosen: set[int]) -> tuple[dict[int, Reading], Floats]:
+        """The readings of the windows chosen, and the likeness of every window to each narrative told by examples."""
+        read: dict[int, Reading] = {}
+        likeness = []
+        places = range(len(tokens)) if self._own is not None else sorted(chosen)
+        for first in range(0, len(places), WINDOWS_AT_ONCE):
+            some = places[first : first + WINDOWS_AT_ONCE]
+            readings = self._encoder.read([tokens[place] for place in some])
+            if self._own is not None:
+                likeness.append(self._own.likeness(np.stack([reading.embedding for reading in readings])))
+            read.update((place, reading) for place, reading in zip(some, readings, strict=True) if place in chosen)
+        return read, np.concatenate(likeness) if likeness else np.zeros((0, 0))
 
     def _conclude(self, text: Text, found: list[Window], readings: list[Reading | None], phrases: Tagged) -> Tagged:
         told = [(window, reading) for window, reading in zip(found, readings, strict=True) if reading is not None]
@@ -177,52 +241,48 @@ class MiniLMTagger:
             return Tagged(text.id, (), ())
         logits = np.stack([reading.narratives for _, reading in told])
         probabilities = sigmoid(logits * self._scale + self._shift)
-        pooled = self.pool(probabilities, [window.field for window, _ in told], len(found))
-        scores = {tag.narrative: tag.score for tag in phrases.narratives}
-        beside = self._beside * np.array([scores.get(key, 0.0) for key in self._narratives], dtype=np.float32)
+        pooled = pool(probabilities, [window for window, _ in told], n_windows=len(found), tail=self._tail)
+        said = {tag.narrative: tag for tag in phrases.narratives}
+        scores = [said[key].score if key in said else 0.0 for key in self._narratives]
+        beside = self._beside * np.array(scores, dtype=np.float32)
         pooled = np.clip(pooled, 1e-6, 1 - 1e-6)
         pooled = sigmoid(np.log(pooled / (1 - pooled)) + beside)
         narratives = [
-            self._narrative(place, float(pooled[place]), probabilities[:, place], told, text)
+            self._narrative(place, float(pooled[place]), probabilities[:, place], told, text, said)
             for place in np.argsort(-pooled, kind="stable")
             if pooled[place] >= SHOWN_FROM
         ]
         return Tagged(text.id, tuple(narratives), tuple(self._mentioned(text, told, phrases)))
 
-    def pool(self, probabilities: Floats, fields: list[str], n_windows: int) -> Floats:
-        """One probability per narrative from those of the windows that were read, shape (windows, narratives).
-
-        The highest of title and summary, or the mean of the best `tail` of the others' windows, whichever is more: a
-        long text is not tagged for a passing word.
-        """
-        lead = np.array([field in ("title", "summary") for field in fields])
-        n_rest = n_windows - int(lead.sum())
-        best: Floats = probabilities[lead].max(axis=0, initial=0.0)
-        rest = -np.sort(-probabilities[~lead], axis=0)
-        if len(rest):
-            counted = max(1, round(self._tail * n_rest))
-            best = np.maximum(best, rest[:counted].sum(axis=0) / counted)
-        return best
-
     def _narrative(
-        self, place: int, score: float, by_window: Floats, told: list[tuple[Window, Reading]], text: Text
+        self,
+        place: int,
+        score: float,
+        by_window: Floats,
+        told: list[tuple[Window, Reading]],
+        text: Text,
+        phrases: Mapping[str, NarrativeScore],
     ) -> NarrativeScore:
+        key = self._narratives[place]
         best = np.argsort(-by_window, kind="stable")[:MOST_EVIDENCE]
         weights = by_window[best]
         directions = np.stack([softmax(told[window][1].directions[place]) for window in best])
+        beside = np.array([phrases[key].direction if key in phrases else np.nan])
+        columns = direction_columns((weights @ directions / weights.sum())[None, :], beside)[0]
+        turned = self._directions[place]
         label = score >= self._thresholds[place]
         modality = None
-        if self._narratives[place] == "liquidity":
+        if key == "liquidity":
             said = np.stack([softmax(told[window][1].modality) for window in best])
             modality = ("actual", "expected")[int((weights @ said).argmax())]
         shown = [told[window][0] for window in best if by_window[window] >= min(self._thresholds[place], score)]
         return NarrativeScore(
-            narrative=self._narratives[place],
+            narrative=key,
             score=round(score, 4),
             label=bool(label),
-            direction=int((weights @ directions).argmax()) - 1,
+            direction=int((turned[:, 0] + turned[:, 1:] @ columns).argmax()) - 1,
             modality=modality,
-            evidence=tuple(_span(text, window) for window in shown) if label else (),
+            evidence=tuple(span(text, window) for window in shown) if label else (),
         )
 
     def _mentioned(self, text: Text, told: list[tuple[Window, Reading]], phrases: Tagged) -> Iterator[AssetScore]:
@@ -233,7 +293,7 @@ class MiniLMTagger:
         found = []
         for place, key in enumerate(self._assets):
             mention = mentions.get(key)
-            near = [n for n, (window, _) in enumerate(told) if mention is not None and _holds(window, mention.spans)]
+            near = [n for n, (window, _) in enumerate(told) if mention is not None and holds(window, mention.spans)]
             rows = near or range(len(told))
             probability = float(sigmoid(logits[list(rows), place]).max())
             if mention is None and (probability < self._unnamed_from or any(w in written for w in self._words[key])):
@@ -246,25 +306,13 @@ class MiniLMTagger:
         return iter(sorted(found, key=lambda one: -one.salience))
 
 
-def _content(text: Text, window: Window) -> str:
-    return text.fields[window.field][window.start : window.end]
-
-
-def _span(text: Text, window: Window) -> Span:
-    return Span(window.field, window.start, window.end, _content(text, window))
-
-
 def _telling(found: list[Window], phrases: Tagged) -> set[Window]:
     """Windows with a phrase of a narrative, and the first that name each asset: what is said there is its tone."""
     spans = [tag.evidence for tag in phrases.narratives]
-    telling = {window for window in found if any(_holds(window, evidence) for evidence in spans)}
+    telling = {window for window in found if any(holds(window, evidence) for evidence in spans)}
     for mention in phrases.assets:
-        telling.update(islice((one for one in found if _holds(one, mention.spans)), MOST_EVIDENCE))
+        telling.update(islice((one for one in found if holds(one, mention.spans)), MOST_EVIDENCE))
     return telling
-
-
-def _holds(window: Window, spans: tuple[Span, ...]) -> bool:
-    return any(span.field == window.field and window.start <= span.start < window.end for span in spans)
 
 
 def sigmoid(logits: Floats) -> Floats:

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from transformers import AutoModel
 
 DROPOUT = 0.1
+EMBEDDED = (1, 3, 5)
+"""After these layers texts of topics that no label asks for are still told apart; after the last they are not."""
 
 
 class Network(nn.Module):
@@ -36,11 +38,18 @@ class Network(nn.Module):
         self.tone_bias = nn.Parameter(torch.zeros(n_assets, 3))
         self.modality = nn.Linear(width, 2)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """(batch, tokens) of ids and of 1 where a token stands -> (batch, outputs)."""
-        tokens = self.dropout(self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state)
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, tokens) of ids and of 1 where a token stands -> (batch, outputs), (batch, 3 * width).
+
+        The second is the mean token after three of the layers: what a text is about, labelled or not.
+        """
+        layers = self.encoder(
+            input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True
+        ).hidden_states
+        tokens = self.dropout(layers[-1])
         there = attention_mask.unsqueeze(-1).to(tokens.dtype)
         mean = (tokens * there).sum(1) / there.sum(1)
+        about = torch.cat([(layers[place] * there).sum(1) / there.sum(1) for place in EMBEDDED], -1)
         fit = torch.einsum("lh,bth->blt", self.query, self.key(tokens)) / math.sqrt(tokens.shape[-1])
         fit = fit.masked_fill(attention_mask[:, None, :] == 0, -1e4)
         seen = torch.einsum("blt,bth->blh", fit.float().softmax(-1).to(tokens.dtype), tokens)
@@ -51,7 +60,7 @@ class Network(nn.Module):
         directions = self.direction(narratives) + self.own_bias
         directions = directions + torch.einsum("blh,lch->blc", narratives, self.own_direction)
         tones = self.tone(assets) + self.tone_bias
-        return torch.cat(
+        out = torch.cat(
             [
                 holds[:, : self.n_narratives],
                 directions.flatten(1),
@@ -61,3 +70,4 @@ class Network(nn.Module):
             ],
             1,
         )
+        return out, about

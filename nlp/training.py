@@ -1,9 +1,11 @@
 """Training the tagger `minilm`. Needs the extra `train`; resumable: each stage leaves its result in the work folder.
 
-labelled units -> a network a fold (cross-fitting) -> what each says of the units it has not seen (out of fold)
+labelled units, and lessons written by us -> a network a fold (cross-fitting)
+               -> what each says of the units it has not seen (out of fold)
                -> calibration and thresholds, by out-of-fold figures alone
-unlabelled news -> what the networks say of it, on average -> one network that learns from all of both (distilling)
-               -> int8, the first look, the card -> a folder of weights
+their weights, averaged -> one network -> int8
+unlabelled news -> what the networks say of it: by this int8 is calibrated, and the first look learns
+               -> a folder of weights with their card
 """
 
 import math
@@ -23,19 +25,15 @@ from config.definitions import Asset, Narrative
 from models.tags import Text
 from nlp.export import OutOfFold, describe, export
 from nlp.keywords import KeywordTagger
-from nlp.minilm import readable, sigmoid, softmax, tokenizer
+from nlp.minilm import readable, tokenizer
 from nlp.network import Network
 from nlp.units import Unit
 
-FOLDS, EPOCHS, DISTIL_EPOCHS = 4, 6, 3
+FOLDS, EPOCHS = 4, 4
 BATCH, RATE, HEAD_RATE, WARM_UP = 32, 1.5e-4, 7.5e-4, 0.1
 AVERAGE = 0.99
 """Of the weights over the last steps: what is kept is their running mean."""
 NARRATIVE_LOSS, ASSET_LOSS, DIRECTION_LOSS, TONE_LOSS, MODALITY_LOSS = 9.0, 5.0, 0.5, 0.5, 0.4
-OWN_SHARE = 0.6
-"""In distilling, how much a unit's own labels count beside what the networks that have not seen it say."""
-SURE_FROM = 0.3
-"""Directions and tones of labels that the networks hold for less likely are not learned from unlabelled news."""
 RICH, RICH_WEIGHT = re.compile(r"train_(?:r4|rich)-"), 0.3
 """Rounds of labelling that were chosen for rare and doubtful units count less where thresholds are set."""
 Floats = NDArray[np.floating]
@@ -110,20 +108,24 @@ class Trainer:
         random.Random(self.seed).shuffle(order)
         return [sorted(order[fold::FOLDS]) for fold in range(FOLDS)]
 
-    def cross_fit(self, lesson: Lesson, fold: int, told: Told) -> Floats:
-        """What a network that has not seen the fold says of it, shape (units of the fold, outputs). Kept in `work`."""
+    def cross_fit(self, lesson: Lesson, beside: Lesson, fold: int, told: Told) -> Floats:
+        """What a network that has not seen the fold says of it, shape (units of the fold, outputs). Kept in `work`.
+
+        `beside`: what every network learns from, and none is judged by.
+        """
         kept = self.work / f"fold-{fold}.npy"
         if not kept.exists():
             unseen = self.folds(len(lesson))[fold]
             seen = sorted(set(range(len(lesson))) - set(unseen))
-            network = self.fit(self.network(), lesson.taken(seen), epochs=EPOCHS, name=f"fold-{fold}", told=told)
+            taught = lesson.taken(seen).joined(beside)
+            network = self.fit(self.network(), taught, epochs=EPOCHS, name=f"fold-{fold}", told=told)
             np.save(kept, predict(network, [lesson.tokens[row] for row in unseen]))
         found: Floats = np.load(kept)
         return found
 
-    def out_of_fold(self, lesson: Lesson, told: Told) -> Floats:
+    def out_of_fold(self, lesson: Lesson, beside: Lesson, told: Told) -> Floats:
         """What networks that have not seen each unit say of it, shape (units, outputs)."""
-        parts = [self.cross_fit(lesson, fold, told) for fold in range(FOLDS)]
+        parts = [self.cross_fit(lesson, beside, fold, told) for fold in range(FOLDS)]
         out = np.zeros((len(lesson), parts[0].shape[1]), dtype=np.float32)
         for rows, part in zip(self.folds(len(lesson)), parts, strict=True):
             out[rows] = part
@@ -156,7 +158,7 @@ class Trainer:
             for rows in _batches(lesson.tokens, rng):
                 ids, there = _padded([lesson.tokens[row] for row in rows])
                 with torch.autocast("cpu", dtype=torch.bfloat16):
-                    out = network(ids, there)
+                    out, _ = network(ids, there)
                 loss = self._loss(out.float(), lesson, rows)
                 optimizer.zero_grad()
                 loss.backward()
@@ -189,31 +191,12 @@ class Trainer:
             loss = loss + share * (missed * counted).sum() / counted.sum().clamp(min=1.0)
         return loss
 
-    def soft_lesson(self, tokens: list[list[int]], out: Floats) -> Lesson:
-        """What networks say of texts, as a lesson. out: mean logits, shape (texts, outputs)."""
-        k, m = len(self.narratives), len(self.assets)
-        parts = [part.numpy() for part in split(torch.from_numpy(out), k, m)]
-        narratives, assets = sigmoid(parts[0]), sigmoid(parts[3])
-        direction, tone = softmax(parts[1]), softmax(parts[4])
-        return Lesson(
-            tokens,
-            np.concatenate([narratives, assets], axis=1),
-            direction,
-            narratives * (narratives >= SURE_FROM),
-            tone,
-            assets * (assets >= SURE_FROM),
-            np.zeros((len(tokens), 2), dtype=np.float32),  # modality is learned from readers alone
-            np.zeros(len(tokens), dtype=np.float32),
-        )
-
-    def teach(self, lesson: Lesson, out_of_fold: Floats, tokens: list[list[int]], told: Told) -> Network:
-        """One network from all units, what others say of them, and what the folds' networks say of unlabelled texts."""
-        said = self.soft_lesson(lesson.tokens, out_of_fold)
-        own = deepcopy(lesson)
-        own.holds = OWN_SHARE * lesson.holds + (1 - OWN_SHARE) * said.holds
-        soft = self.soft_lesson(tokens, self.said_by_folds(tokens, told).mean(axis=0))
-        together = own.joined(own).joined(soft)  # what a reader said counts twice
-        return self.fit(self.network(), together, epochs=DISTIL_EPOCHS, name="student", told=told)
+    def average(self) -> Network:
+        """One network whose weights are the mean of the folds': they began alike and have found the same valley."""
+        parts = [torch.load(self.work / f"fold-{fold}.pt", weights_only=True) for fold in range(FOLDS)]
+        network = self.network()
+        network.load_state_dict({name: torch.stack([part[name] for part in parts]).mean(0) for name in parts[0]})
+        return network
 
     def said_by_folds(self, tokens: list[list[int]], told: Told) -> Floats:
         """What each fold's network says of unlabelled texts, shape (folds, texts, outputs)."""
@@ -243,7 +226,8 @@ def predict(network: Network, tokens: list[list[int]]) -> Floats:
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
         for start in range(0, len(order), 2 * BATCH):
             rows = order[start : start + 2 * BATCH]
-            parts.append(network(*_padded([tokens[row] for row in rows])).float().numpy())
+            logits, _ = network(*_padded([tokens[row] for row in rows]))
+            parts.append(logits.float().numpy())
     out: Floats = np.empty((len(tokens), parts[0].shape[1]), dtype=np.float32)
     out[order] = np.concatenate(parts)
     return out
@@ -274,6 +258,7 @@ def _padded(tokens: list[list[int]]) -> tuple[Tensor, Tensor]:
 
 def train_tagger(
     units: Sequence[Unit],
+    lessons: Sequence[Unit],
     unlabelled: Sequence[str],
     *,
     encoder: Path,
@@ -289,21 +274,25 @@ def train_tagger(
     narratives = list(definitions)
     keys = [key for key, asset in assets.items() if asset.aliases or asset.exact]
     trainer = Trainer(encoder, narratives, keys, seed=seed, work=work)
-    lesson = trainer.lesson(units)
-    out = trainer.out_of_fold(lesson, told)
+    lesson, beside = trainer.lesson(units), trainer.lesson(lessons)
+    out = trainer.out_of_fold(lesson, beside, told)
     tokens = trainer.tokens(unlabelled)
-    student = trainer.teach(lesson, out, tokens, told)
-    export(student, encoder / "tokenizer.json", output)
+    export(trainer.average(), encoder / "tokenizer.json", output)
     k, m = len(narratives), len(keys)
     phrases = KeywordTagger(definitions, assets)
     named = np.zeros((len(units), m), dtype=np.float32)
     scores = np.zeros((len(units) + len(unlabelled), k), dtype=np.float32)
+    ways = np.full((len(units), k), np.nan, dtype=np.float32)
     texts = [readable(text) for text in (*(unit.text for unit in units), *unlabelled)]
     for row, found in enumerate(phrases.tag(Text("", {"text": text}) for text in texts)):
         for tag in found.narratives:
             scores[row, narratives.index(tag.narrative)] = tag.score
         if row < len(units):
+            ways[row, [narratives.index(tag.narrative) for tag in found.narratives]] = [
+                tag.direction for tag in found.narratives
+            ]
             named[row, [keys.index(mention.asset) for mention in found.assets]] = 1
+    parts = [part.numpy() for part in split(torch.from_numpy(out), k, m)]
     return describe(
         output,
         narratives=narratives,
@@ -313,14 +302,20 @@ def train_tagger(
         unlabelled_phrases=scores[len(units) :],
         said_by_folds=trainer.said_by_folds(tokens, told)[:, :, :k],
         out_of_fold=OutOfFold(
-            narratives=out[:, :k],
+            units=units,
+            keys=narratives,
+            narratives=parts[0],
+            directions=parts[1],
+            modality=parts[2],
+            assets=parts[3],
+            tones=parts[4],
             phrases=scores[: len(units)],
+            phrase_directions=ways,
             narrative_truth=lesson.holds[:, :k],
-            assets=split(torch.from_numpy(out), k, m)[3].numpy(),
             asset_truth=lesson.holds[:, k:],
             named=named,
             weights=np.array([RICH_WEIGHT if RICH.match(unit.id) else 1.0 for unit in units], dtype=np.float32),
         ),
-        about=about,
+        about_training=about,
         seed=seed,
     )

@@ -63,6 +63,8 @@ def _parquet(answer: Answer) -> bytes:
     for name, kind in get_type_hints(answer.row_type).items():  # a column of Nones keeps its type
         if float in (kind, *get_args(kind)):
             frame[name] = frame[name].astype("float64")
+        elif int in get_args(kind):
+            frame[name] = frame[name].astype("Int64")
         elif datetime in (kind, *get_args(kind)):
             frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
     buffer = io.BytesIO()

@@ -21,6 +21,8 @@ class NarrativeView:
     definition: str
     pole: str
     core: bool
+    told_by: str
+    """What the tagger minilm tells it by: network, examples or phrases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,16 @@ class RecordView:
 
 
 def narratives() -> list[NarrativeView]:
+    trained = definitions.trained_narratives()
     return [
-        NarrativeView(key, found.name, found.definition, found.pole, key in CORE_NARRATIVES)
+        NarrativeView(
+            key,
+            found.name,
+            found.definition,
+            found.pole,
+            key in CORE_NARRATIVES,
+            "network" if key in trained else "examples" if found.examples else "phrases",
+        )
         for key, found in definitions.narratives().items()
     ]
 

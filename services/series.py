@@ -4,20 +4,21 @@ Every function takes `now`, the instant of the question. `as_of` (by default `no
 nothing that was known later enters.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlmodel import Session
 
 from analysis.buckets import GRACE, MAX_DAYS, Bucket, end_of, floor_one, starts
-from analysis.intensity import Weighting, intensity_points
+from analysis.intensity import ByOutlet, Measure, Weighting, beside, intensity_points
 from analysis.join import bucket_returns
 from analysis.shift import POLES, WARM_UP_DAYS, ready_on, shift_points
+from analysis.tone import tone_points
 from config import definitions
-from config.definitions import CORE_NARRATIVES
-from models.derived import IntensityPoint, JoinedPoint, PricePoint, ShiftPoint
-from models.errors import BadRange, UnknownName
+from config.definitions import BASELINE_TAGGER, CORE_NARRATIVES
+from models.derived import IntensityPoint, JoinedPoint, PricePoint, ShiftPoint, TonePoint
+from models.errors import BadInput, BadRange, UnknownName
 from models.prices import Interval
 from models.store import prices as price_store
 from models.store import stories as story_store
@@ -26,6 +27,9 @@ from services.answers import Answer
 from services.instants import check_range
 
 DEFAULT_SPAN = timedelta(days=365)
+Direction = Literal["building", "fading", "neither"]
+Modality = Literal["actual", "expected"]
+DIRECTIONS: dict[Direction, int] = {"building": 1, "fading": -1, "neither": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,18 @@ class Question:
     weighting: Weighting = "story"
     prior_rates: bool = False
     """Start θ from the usual rates of archives while the record has none of its own."""
+    measure: Measure = "share"
+    """This and what follows is asked of an intensity only."""
+    direction: Direction | None = None
+    """Count only stories in which the narrative's force is building, fading or neither."""
+    modality: Modality | None = None
+    """Count only easing that is actual, or expected."""
+    asset: str | None = None
+    """Only stories that name it are in scope."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Scope:
+class Scope:
     """A question with nothing left open."""
 
     starts: list[datetime]
@@ -55,38 +67,113 @@ class _Scope:
     as_of: datetime
 
 
-def intensity(session: Session, narratives: list[str], question: Question, *, now: datetime) -> Answer:
-    """Share of stories that carry each narrative, by bucket; all narratives if none is named.
+def intensity(
+    session: Session, narratives: list[str], question: Question, *, now: datetime, beside_keywords: bool = False
+) -> Answer:
+    """How much of the news carries each narrative, by bucket; all narratives if none is named.
 
-    Raises: UnknownName, BadRange.
+    With `beside_keywords` each row has the same number by keywords@1 beside it, and the meta their correlation
+    (`keywords_correlation`), or null and the reason (`keywords_note`).
+
+    Raises: UnknownName, BadRange, BadInput.
     """
     keys = list(dict.fromkeys(narratives)) or list(definitions.narratives())
     for key in keys:
         definitions.narrative(key)
-    return _intensity(session, keys, question, _scope(session, question, now))
+    if question.asset is not None:
+        definitions.asset(question.asset)
+    if question.modality is not None and keys != ["liquidity"]:
+        raise BadInput("Only liquidity is actual or expected: ask for a modality with narrative liquidity alone.")
+    if question.measure == "index" and question.weighting == "article":
+        raise BadInput(
+            "The index counts each outlet's copy of a story once: weighting article goes with measure share."
+        )
+    if beside_keywords and len(keys) != 1:
+        raise BadInput("The keyword series stands beside one narrative: name one.")
+    scope = scope_of(session, question, now)
+    found = _intensity(session, keys, question, scope)
+    return _beside_keywords(session, keys, question, scope, found) if beside_keywords else found
 
 
-def _intensity(session: Session, keys: list[str], question: Question, scope: _Scope) -> Answer:
-    frames = _frames(session, question, scope, keys, history=False)
+def _intensity(session: Session, keys: list[str], question: Question, scope: Scope) -> Answer:
+    told: dict[str, Any] = {
+        "direction": None if question.direction is None else DIRECTIONS[question.direction],
+        "modality": question.modality,
+        "asset": question.asset,
+    }
+    frames = _frames(session, question, scope, keys, history=False, **told)
+    seen: dict[str, Any] = {"as_of": scope.as_of, "tagger": question.tagger, "outlet": question.outlet}
+    by_outlet = None
+    if question.measure == "index":
+        own = story_store.outlet_frames(session, end=scope.end, narratives=keys, **seen, **told)
+        by_outlet = ByOutlet(own.totals, own.carried)
     points = intensity_points(
         frames.totals,
         frames.carried,
         story_store.fetch_counts(session, start=scope.start, end=min(scope.end, scope.as_of)),
+        brought=story_store.outlets_of(session, set(frames.carried["story_id"].tolist()), **seen),
         narratives=keys,
         starts=scope.starts,
         bucket=question.bucket,
         weighting=question.weighting,
         now=scope.as_of,
+        by_outlet=by_outlet,
     )
-    return Answer(IntensityPoint, points, _meta(question, scope, weighting=question.weighting, interval=0.9))
+    asked = {name: getattr(question, name) for name in ("measure", "direction", "modality", "asset", "weighting")}
+    return Answer(IntensityPoint, points, _meta(question, scope, interval=0.9, **asked))
+
+
+def _beside_keywords(session: Session, keys: list[str], question: Question, scope: Scope, found: Answer) -> Answer:
+    note: str | None
+    if question.tagger == BASELINE_TAGGER:
+        rows, correlation, note = found.rows, None, f"The series is that of {BASELINE_TAGGER} itself."
+    else:
+        ours, theirs = (
+            story_store.count_read(session, start=scope.start, end=scope.end, as_of=scope.as_of, tagger=tagger)
+            for tagger in (question.tagger, BASELINE_TAGGER)
+        )
+        if theirs < ours:
+            rows, correlation = found.rows, None
+            note = (
+                f"{BASELINE_TAGGER} has read {theirs} of the {ours} articles: "
+                "`STORYSHIFT_TAGGER=keywords storyshift tag` reads the others."
+            )
+        else:
+            other = _intensity(session, keys, replace(question, tagger=BASELINE_TAGGER), scope)
+            rows, correlation, note = beside(found.rows, other.rows)
+    return Answer(IntensityPoint, rows, found.meta | {"keywords_correlation": correlation, "keywords_note": note})
+
+
+def tone(session: Session, asset: str, question: Question, *, now: datetime) -> Answer:
+    """Mean tone of the stories about an asset, by bucket. Raises: UnknownName, BadRange."""
+    definitions.asset(asset)
+    scope = scope_of(session, question, now)
+    tones = story_store.asset_tones(
+        session,
+        start=scope.start,
+        end=scope.end,
+        as_of=scope.as_of,
+        tagger=question.tagger,
+        asset=asset,
+        outlet=question.outlet,
+    )
+    points = tone_points(
+        tones,
+        asset=asset,
+        starts=scope.starts,
+        bucket=question.bucket,
+        weighting=question.weighting,
+        now=scope.as_of,
+    )
+    return Answer(TonePoint, points, _meta(question, scope, asset=asset, weighting=question.weighting, interval=0.9))
 
 
 def shift(session: Session, question: Question, *, now: datetime) -> Answer:
     """θ and the state of the story, by day, week or month. Raises: UnknownName, BadRange."""
-    return _shift(session, question, _scope(session, question, now))
+    return _shift(session, question, scope_of(session, question, now))
 
 
-def _shift(session: Session, question: Question, scope: _Scope) -> Answer:
+def _shift(session: Session, question: Question, scope: Scope) -> Answer:
     frames = _frames(session, question, scope, list(POLES.all), history=True)
     prior = definitions.prior_rates(question.tagger) if question.prior_rates else None
     points = shift_points(
@@ -131,7 +218,7 @@ def joined(session: Session, asset: str, question: Question, *, now: datetime) -
     `dropped_same` and `dropped_next` in the meta count the buckets with θ for which a return is missing.
     """
     instrument = definitions.priced_as(asset)
-    scope = _scope(session, question, now)
+    scope = scope_of(session, question, now)
     shifts = _shift(session, question, scope)
     shares = _intensity(session, [key for key in CORE_NARRATIVES if key in definitions.narratives()], question, scope)
     bars = price_store.read_bars(session, instrument, as_of=scope.as_of)
@@ -180,7 +267,7 @@ def _as_of(question: Question, now: datetime) -> datetime:
     return min(question.as_of or now, now)  # "as of today" is now, not tonight
 
 
-def _scope(session: Session, question: Question, now: datetime) -> _Scope:
+def scope_of(session: Session, question: Question, now: datetime) -> Scope:
     as_of = _as_of(question, now)
     known = tag_store.taggers(session)
     if question.tagger not in known and question.tagger != definitions.live_tagger_name():
@@ -193,11 +280,11 @@ def _scope(session: Session, question: Question, now: datetime) -> _Scope:
     if start is None:
         start = end - min(DEFAULT_SPAN, timedelta(days=MAX_DAYS[question.bucket]) - timedelta(days=1))
     buckets = starts(start, end, question.bucket)
-    return _Scope(buckets, floor_one(start, question.bucket), end_of(buckets[-1], question.bucket), as_of)
+    return Scope(buckets, floor_one(start, question.bucket), end_of(buckets[-1], question.bucket), as_of)
 
 
 def _frames(
-    session: Session, question: Question, scope: _Scope, narratives: list[str], *, history: bool
+    session: Session, question: Question, scope: Scope, narratives: list[str], *, history: bool, **told: Any
 ) -> story_store.StoryFrames:
     return story_store.story_frames(
         session,
@@ -207,10 +294,11 @@ def _frames(
         tagger=question.tagger,
         narratives=narratives,
         outlet=question.outlet,
+        **told,
     )
 
 
-def _meta(question: Question, scope: _Scope, **more: Any) -> dict[str, Any]:
+def _meta(question: Question, scope: Scope, **more: Any) -> dict[str, Any]:
     return {
         "start": scope.start,
         "end": scope.end,

@@ -13,15 +13,32 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from models.errors import BadFile, BadInput, ConfigError, StoryshiftError
+from storyshift.event_study import event_study
 from storyshift.feeds import articles_app, feeds_app
 from storyshift.keys import keys_app
+from storyshift.lead_lag import lead_lag
 from storyshift.learning import evaluate, train
+from storyshift.narratives import narratives_app
 from storyshift.output import progress, put, put_json, say
+from storyshift.questions import (
+    AsOf,
+    BucketName,
+    BucketOption,
+    End,
+    Outlet,
+    PriorRates,
+    Start,
+    Tagger,
+    Weighting,
+    WeightingName,
+    question_of,
+)
 from storyshift.shell import Report, TextFormat, find_copies, now, open_database
+from storyshift.triggers import triggers
 
 if TYPE_CHECKING:
     from jobs.imports import ImportReport
-    from services.series import Question
+    from nlp.evaluation import Reads
 
 app = typer.Typer(
     help="When the story in financial news shifts from panic to devaluation, and what bitcoin does around it.",
@@ -30,7 +47,6 @@ app = typer.Typer(
     add_completion=False,
 )
 import_app = typer.Typer(help="Bring archives in: news, prices, macro series.", no_args_is_help=True)
-narratives_app = typer.Typer(help="The narratives that articles are tagged with.", no_args_is_help=True)
 app.add_typer(feeds_app, name="feeds")
 app.add_typer(articles_app, name="articles")
 app.add_typer(import_app, name="import")
@@ -42,39 +58,34 @@ STOPPED = 130
 DEMO_DATABASE = "sqlite:///storyshift-demo.db"
 
 
+class MeasureName(StrEnum):
+    share = "share"
+    by_outlet = "index"
+
+
+class DirectionName(StrEnum):
+    building = "building"
+    fading = "fading"
+    neither = "neither"
+
+
+class ModalityName(StrEnum):
+    actual = "actual"
+    expected = "expected"
+
+
+class BesideName(StrEnum):
+    keywords = "keywords"
+
+
 class SeriesFormat(StrEnum):
     csv = "csv"
     json = "json"
     parquet = "parquet"
 
 
-class BucketName(StrEnum):
-    hour = "hour"
-    day = "day"
-    week = "week"
-    month = "month"
-
-
-class WeightingName(StrEnum):
-    story = "story"
-    article = "article"
-
-
 Narratives = Annotated[list[str] | None, typer.Option("--narrative", help="Its key; repeat for several. Default: all.")]
 Asset = Annotated[str, typer.Option(help="The asset's key, e.g. BTC, XAU, XAG.")]
-Start = Annotated[str | None, typer.Option(help="First day or instant, UTC. Default: a year before the end.")]
-End = Annotated[str | None, typer.Option(help="End, exclusive. Default: just after the latest story.")]
-BucketOption = Annotated[BucketName, typer.Option(help="Width of a bucket; weeks begin on Monday.")]
-AsOf = Annotated[str | None, typer.Option(help="Answer as it was known then; a date means the end of that day.")]
-Tagger = Annotated[str | None, typer.Option(help="Whose tags are counted, as name@revision.")]
-Outlet = Annotated[str | None, typer.Option(help="Only this outlet's articles.")]
-Weighting = Annotated[WeightingName, typer.Option(help="story: copies count once; article: each counts.")]
-PriorRates = Annotated[
-    bool,
-    typer.Option(
-        "--prior-rates", help="Let θ start from the usual rates of archives while the record has none of its own."
-    ),
-]
 Format = Annotated[SeriesFormat, typer.Option("--format", help="How the rows are written to stdout.")]
 Port = Annotated[int, typer.Option(help="Where the page is served.", min=1, max=65535)]
 Host = Annotated[
@@ -359,10 +370,7 @@ def tag(
     target: Annotated[str, typer.Option("--output", help="Where the tags go, with --input; - is stdout.")] = "-",
 ) -> None:
     """Tag what the store has untagged; with --input, tag a file and touch no database."""
-    from time import perf_counter
-
-    from jobs.cluster import Clusterer
-    from jobs.tag import live_tagger, tag_untagged
+    from jobs.tag import live_tagger
 
     if source is None and target != "-":
         raise BadInput("--output goes with --input; without it, tags go into the database.")
@@ -371,7 +379,28 @@ def tag(
 
         tag_stream(source, target)
         return
-    database, tagger = open_database(), live_tagger()
+    _tag_all(live_tagger())
+
+
+@app.command()
+def retag(
+    tagger: Annotated[
+        str | None, typer.Option(help="minilm, keywords or hf:OWNER/NAME@REVISION. Default: that of the settings.")
+    ] = None,
+) -> None:
+    """Read all history with a tagger. What others said stays beside it; stopped, it goes on where it was."""
+    from jobs.tag import live_tagger, tagger_named
+
+    _tag_all(tagger_named(tagger) if tagger else live_tagger())
+
+
+def _tag_all(tagger: "Reads") -> None:
+    from time import perf_counter
+
+    from jobs.cluster import Clusterer
+    from jobs.tag import tag_untagged
+
+    database = open_database()
     find_copies(Clusterer(database))
     began = perf_counter()
     with progress(f"tagging with {tagger.name}", "texts") as told:
@@ -387,20 +416,6 @@ app.command()(train)
 app.command()(evaluate)
 
 
-@narratives_app.command("list")
-def narratives_list(form: Report = TextFormat.text) -> None:
-    """The narratives and what each means."""
-    from dataclasses import asdict
-
-    from services.catalog import narratives
-
-    if form is TextFormat.json:
-        put_json([asdict(found) for found in narratives()])
-        return
-    for found in narratives():
-        print(f"{found.narrative}  ({found.pole})\n    {found.definition}")
-
-
 # -- series -----------------------------------------------------------------------------------------------------------
 
 
@@ -414,14 +429,60 @@ def series(
     tagger: Tagger = None,
     outlet: Outlet = None,
     weighting: Weighting = WeightingName.story,
+    measure: Annotated[
+        MeasureName, typer.Option(help="index: by outlet against its usual share and its swings; 100 is usual.")
+    ] = MeasureName.share,
+    direction: Annotated[
+        DirectionName | None, typer.Option(help="Count only stories in which the narrative's force is so.")
+    ] = None,
+    modality: Annotated[
+        ModalityName | None, typer.Option(help="Count only easing that is so; with --narrative liquidity.")
+    ] = None,
+    asset: Annotated[str | None, typer.Option(help="Only stories that name this asset are in scope.")] = None,
+    beside: Annotated[
+        BesideName | None, typer.Option(help="The numbers by keywords@1 beside those of one narrative.")
+    ] = None,
     form: Format = SeriesFormat.csv,
 ) -> None:
-    """Share of stories that carry each narrative, with its 90 % interval."""
+    """How much of the news carries each narrative, as a share or an index, with its 90 % interval."""
+    from dataclasses import replace
+
     from services.series import intensity
 
-    question = _question(start, end, bucket, as_of, tagger, outlet, weighting)
+    question = replace(
+        question_of(start, end, bucket, as_of, tagger, outlet, weighting),
+        measure=measure.value,
+        direction=direction.value if direction else None,
+        modality=modality.value if modality else None,
+        asset=asset,
+    )
     with open_database().read() as session:
-        put(intensity(session, narrative or [], question, now=now()), form.value)
+        found = intensity(session, narrative or [], question, now=now(), beside_keywords=beside is not None)
+    if told := found.meta.get("keywords_correlation"):
+        say("correlation with keywords@1: {estimate:.2f} ({low:.2f} to {high:.2f}), n = {n}.".format(**told))
+    elif note := found.meta.get("keywords_note"):
+        say(f"note: no correlation with keywords@1. {note}")
+    put(found, form.value)
+
+
+@app.command()
+def tone(
+    asset: Asset = "BTC",
+    start: Start = None,
+    end: End = None,
+    bucket: BucketOption = BucketName.day,
+    as_of: AsOf = None,
+    tagger: Tagger = None,
+    outlet: Outlet = None,
+    weighting: Weighting = WeightingName.story,
+    form: Format = SeriesFormat.csv,
+) -> None:
+    """Mean tone of the stories about an asset, with its 90 % interval and their disagreement."""
+    from services.series import tone as answer
+
+    question = question_of(start, end, bucket, as_of, tagger, outlet, weighting)
+    with open_database().read() as session:
+        put(answer(session, asset, question, now=now()), form.value)
 
 
 @app.command()
@@ -438,7 +499,7 @@ def shift(
     """θ between panic (0) and devaluation (1), with its interval and the state of the story."""
     from services.series import shift as answer
 
-    question = _question(start, end, bucket, as_of, tagger, outlet, prior_rates=prior_rates)
+    question = question_of(start, end, bucket, as_of, tagger, outlet, prior_rates=prior_rates)
     with open_database().read() as session:
         put(answer(session, question, now=now()), form.value)
 
@@ -458,7 +519,7 @@ def joined(
     """θ and the core intensities beside what an asset did in each bucket and next."""
     from services.series import joined as answer
 
-    question = _question(start, end, bucket, as_of, tagger, outlet, prior_rates=prior_rates)
+    question = question_of(start, end, bucket, as_of, tagger, outlet, prior_rates=prior_rates)
     with open_database().read() as session:
         found = answer(session, asset, question, now=now())
     if not found.meta["n_bars"]:
@@ -466,31 +527,9 @@ def joined(
     put(found, form.value)
 
 
-def _question(
-    start: str | None,
-    end: str | None,
-    bucket: BucketName,
-    as_of: str | None,
-    tagger: str | None,
-    outlet: str | None,
-    weighting: WeightingName = WeightingName.story,
-    *,
-    prior_rates: bool = False,
-) -> "Question":
-    from config.definitions import live_tagger_name
-    from services.instants import parse_as_of, parse_bound
-    from services.series import Question
-
-    return Question(
-        start=parse_bound(start, "--start"),
-        end=parse_bound(end, "--end"),
-        bucket=bucket.value,
-        as_of=parse_as_of(as_of),
-        tagger=tagger or live_tagger_name(),
-        outlet=outlet,
-        weighting=weighting.value,
-        prior_rates=prior_rates,
-    )
+app.command("lead-lag")(lead_lag)
+app.command("event-study")(event_study)
+app.command()(triggers)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """The commands that make and judge taggers: train, evaluate."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -7,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from models.errors import BadFile, ConfigError
+from models.errors import BadFile, BadInput, ConfigError
 from storyshift.output import progress, put_json, say
 from storyshift.shell import Report, TextFormat
 
 if TYPE_CHECKING:
-    from nlp.evaluation import Figures
+    from nlp.evaluation import Figures, Reads
 
 Labels = Annotated[Path, typer.Argument(help="Labelled texts as JSON lines: id, text, narratives, assets.")]
 MOST_UNLABELLED = 16_000
+LESSONS = Path(__file__).parents[1] / "nlp" / "lessons"
 
 
 def train(
@@ -23,6 +25,9 @@ def train(
     encoder: Annotated[Path, typer.Option(help="A folder with a transformers encoder, e.g. all-MiniLM-L6-v2.")],
     output: Annotated[Path, typer.Option(help="Where the weights go; nlp/weights are those in use.")],
     work: Annotated[Path, typer.Option(help="Where each stage leaves its result; what lies there is not done again.")],
+    lessons: Annotated[
+        Path, typer.Option(help="A folder of labelled texts (.jsonl) that teach, and that nothing is judged by.")
+    ] = LESSONS,
     unlabelled: Annotated[list[Path] | None, typer.Option(help="News archives to learn from; repeat for more.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same weights on the same machine.")] = 7,
 ) -> None:
@@ -30,20 +35,22 @@ def train(
     try:
         from nlp.training import train_tagger
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"Training needs the extra `train` ({error.name} is not installed): pip install 'storyshift[train]'."
-        ) from None
+        raise _needs_train(error) from None
     from config import definitions
     from nlp.units import read_units
 
     if not (encoder / "tokenizer.json").is_file():
         raise BadFile(str(encoder), "is no folder with an encoder: it has no tokenizer.json.")
     units = read_units(labels)
+    taught = [unit for path in sorted(lessons.glob("*.jsonl")) for unit in read_units(path)]
     texts = _unlabelled(unlabelled or [], seed=seed)
-    say(f"{len(units)} labelled units, {len(texts)} unlabelled texts; stages are kept in {work}.")
+    say(
+        f"{len(units)} labelled units, {len(taught)} lessons, {len(texts)} unlabelled texts; stages are kept in {work}."
+    )
     with progress("training", "steps") as told:
         card = train_tagger(
             units,
+            taught,
             texts,
             encoder=encoder,
             definitions=definitions.narratives(),
@@ -51,10 +58,23 @@ def train(
             output=output,
             work=work,
             seed=seed,
-            about={"units": len(units), "unlabelled": len(texts), "labels": labels.name, "seed": seed, "codebook": 1},
+            about={
+                "units": len(units),
+                "lessons": len(taught),
+                "unlabelled": len(texts),
+                "labels": labels.name,
+                "seed": seed,
+                "codebook": 1,
+            },
             told=lambda _, done, of: told(done, of),
         )
     say(f"{card['name']} lies in {output}.")
+
+
+def _needs_train(error: ModuleNotFoundError) -> ConfigError:
+    return ConfigError(
+        f"This needs the extra `train` ({error.name} is not installed): pip install 'storyshift[train]'."
+    )
 
 
 def _unlabelled(paths: list[Path], *, seed: int) -> list[str]:
@@ -84,23 +104,63 @@ def _unlabelled(paths: list[Path], *, seed: int) -> list[str]:
     return order[:MOST_UNLABELLED]
 
 
-def evaluate(labels: Labels, form: Report = TextFormat.text) -> None:
-    """Say how well the live tagger does on labelled texts, beside the baseline of phrases."""
+def evaluate(
+    labels: Labels,
+    learn_from: Annotated[
+        Path | None, typer.Option(help="Labelled texts from which plain logistic regressions learn, to stand beside.")
+    ] = None,
+    encoder: Annotated[Path | None, typer.Option(help="With --learn-from: an encoder for one of them.")] = None,
+    form: Report = TextFormat.text,
+) -> None:
+    """Say how well the live tagger does on labelled texts, beside phrases and, with --learn-from, plain regressions."""
     from config import definitions
     from jobs.tag import baseline_tagger, live_tagger
     from nlp.evaluation import evaluate as judge
     from nlp.units import read_units
 
     units = read_units(labels)
-    taggers = {tagger.name: tagger for tagger in (live_tagger(), baseline_tagger())}
+    live = live_tagger()
+    taggers = {tagger.name: tagger for tagger in (live, baseline_tagger(), *_regressions(learn_from, encoder))}
     found = [
         judge(tagger, units, core=definitions.CORE_NARRATIVES, narratives=list(definitions.narratives()))
         for tagger in taggers.values()
     ]
+    if live.name.startswith("minilm@"):
+        found += _out_of_fold()
     if form is TextFormat.json:
         put_json([asdict(figures) for figures in found])
         return
     _show(found)
+
+
+def _out_of_fold() -> "list[Figures]":
+    """What the card says of the training units themselves, each judged by a network that has not seen it."""
+    from config.definitions import WEIGHTS_CARD
+    from nlp.evaluation import Figures, NarrativeFigures
+
+    card = json.loads(WEIGHTS_CARD.read_text())
+    told = card["about"].get("out_of_fold")
+    if told is None:
+        return []
+    rows = [NarrativeFigures(**row) for row in told["narratives"]]
+    return [Figures(**told | {"tagger": f"{card['name']} out of fold", "narratives": rows})]
+
+
+def _regressions(learn_from: Path | None, encoder: Path | None) -> "list[Reads]":
+    if learn_from is None:
+        if encoder is not None:
+            raise BadInput("--encoder needs --learn-from LABELS: what its regression is to learn from.")
+        return []
+    try:
+        from nlp.baselines import by_encoder, by_words
+    except ModuleNotFoundError as error:
+        raise _needs_train(error) from None
+    from config import definitions
+    from nlp.units import read_units
+
+    units, narratives = read_units(learn_from), list(definitions.narratives())
+    found: list[Reads] = [by_words(units, narratives)]
+    return found if encoder is None else [*found, by_encoder(encoder, units, narratives)]
 
 
 def _show(found: "Sequence[Figures]") -> None:
@@ -109,14 +169,24 @@ def _show(found: "Sequence[Figures]") -> None:
 
     for figures in found:
         table = Table(
-            "narrative", "n", "precision", "recall", "F1 (90 %)", "AP", "direction", box=None, header_style="bold"
+            "narrative",
+            "n",
+            "precision",
+            "recall",
+            "F1 (90 %)",
+            "AP",
+            "direction",
+            "slope",
+            "ECE",
+            box=None,
+            header_style="bold",
         )
         for row in figures.narratives:
             spread = f"{row.f1:.2f} ({row.f1_low:.2f}-{row.f1_high:.2f})"
-            direction = "" if row.direction is None else f"{row.direction:.2f}"
-            ap = "" if row.ap is None else f"{row.ap:.2f}"
-            cells = [row.narrative, str(row.n), f"{row.precision:.2f}", f"{row.recall:.2f}", spread, ap]
-            table.add_row(*(cells if row.n else [row.narrative, "0", "", "", "", ""]), direction)
+            beside = [row.ap, row.direction, row.slope, row.calibration_error]
+            cells = [f"{row.precision:.2f}", f"{row.recall:.2f}", spread]
+            told = ["" if value is None else f"{value:.2f}" for value in beside]
+            table.add_row(row.narrative, str(row.n), *(cells if row.n else [""] * 3), *told)
         Console().print(table)
         rest = {"direction": figures.direction, "modality": figures.modality, "tone": figures.tone}
         said = ", ".join(f"{name} {value:.2f}" for name, value in rest.items() if value is not None)

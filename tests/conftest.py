@@ -8,7 +8,9 @@ import os
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import sqlalchemy as sa
@@ -21,6 +23,11 @@ from models.database import Database
 POSTGRES = os.environ.get("STORYSHIFT_TEST_POSTGRES_URL", "postgresql://127.0.0.1:5432/test")
 REQUIRED = os.environ.get("STORYSHIFT_TEST_REQUIRE", "").split(",")
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def needs(module: str) -> ModuleType:
+    """A module that imports torch or scikit-learn. The tests are skipped where they are missing, if not required."""
+    return import_module(module) if "torch" in REQUIRED else pytest.importorskip(module)
 
 
 @pytest.fixture(autouse=True)
@@ -92,3 +99,40 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     with found.engine.begin() as connection:
         connection.exec_driver_sql(f"truncate {tables} restart identity cascade")
     yield found
+
+
+FILLERS = [f"word{n}" for n in range(100)]
+PLANTED = "fright printing easing auction rises falls expected gold coin panic oddity".split()
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny BERT of random weights, for which each of PLANTED has a direction of its own."""
+    torch = needs("torch")
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("encoder")
+    vocabulary = {word: n for n, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *PLANTED, *FILLERS])}
+    torch.manual_seed(1)
+    network = BertModel(
+        BertConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=32,
+            num_hidden_layers=6,
+            num_attention_heads=4,
+            intermediate_size=64,
+            max_position_embeddings=96,
+        )
+    )
+    with torch.no_grad():
+        words = network.embeddings.word_embeddings.weight
+        words.normal_()[:, : len(PLANTED)] = 0
+        words[4 : 4 + len(PLANTED)] = torch.eye(len(PLANTED), 32)
+    network.save_pretrained(folder)
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, "[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    marks = {"unk_token": "[UNK]", "pad_token": "[PAD]"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **marks).save_pretrained(folder)
+    return folder

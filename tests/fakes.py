@@ -39,7 +39,8 @@ def found_article(
 
 
 class FakeTagger:
-    """Reads a title like "safe_haven+ XAU: whatever": narrative keys with + or - for direction, asset keys bare."""
+    """Reads a title like "safe_haven+ XAU: whatever": narrative keys with + or - for direction, asset keys bare
+    or with their tone, as in "BTC=-1"."""
 
     name = "fake@1"
 
@@ -51,8 +52,13 @@ class FakeTagger:
             yield Tagged(
                 text.id,
                 tuple(_narrative(word, title) for word in narratives),
-                tuple(AssetScore(word, None, 1.0, ()) for word in words if word not in narratives),
+                tuple(_asset(word) for word in words if word not in narratives),
             )
+
+
+def _asset(word: str) -> AssetScore:
+    key, _, tone = word.partition("=")
+    return AssetScore(key, float(tone) if tone else None, 1.0, ())
 
 
 def _narrative(word: str, title: str) -> NarrativeScore:

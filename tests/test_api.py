@@ -15,7 +15,7 @@ from api.errors import STATUS
 from config import definitions
 from models import errors
 from models.database import Database
-from models.derived import IntensityPoint, JoinedPoint, PricePoint, ShiftPoint, columns
+from models.derived import IntensityPoint, JoinedPoint, PricePoint, ShiftPoint, TonePoint, columns
 from models.feeds import Feed, Fetch
 from models.prices import FoundBar
 from models.store.prices import add_bars
@@ -23,6 +23,7 @@ from models.store.prices import add_bars
 SERIES = {
     "/v1/intensity?narrative=liquidity": IntensityPoint,
     "/v1/shift": ShiftPoint,
+    "/v1/tone?asset=XAU": TonePoint,
     "/v1/prices/BTC": PricePoint,
     "/v1/joined?asset=BTC": JoinedPoint,
 }

@@ -96,3 +96,25 @@ def test_a_setting_of_the_wrong_kind_is_named(monkeypatch: pytest.MonkeyPatch) -
     definitions.forget()
     with pytest.raises(ConfigError, match="STORYSHIFT_COLLECT_MINUTES='often'"):
         definitions.get_settings()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("fall = 0.20", 'fall = "much"', r"triggers: cutting\.fall: "),
+        ("fall = 0.20", "fall = -1", r"triggers: cutting\.fall: .*greater than 0"),
+        ("days = 183", "", r"triggers: cutting\.days: Field required"),
+        ("share = 0.5", "part = 0.5", r"triggers: bitcoin_hedge\.share: Field required"),
+        ("on_stays = 0.15", "on_stays = 0.35", r"real_yields\.fall: .*on >= on_stays"),
+        ('lags = "BTC"', 'lags = "DOGE"', "metals_lead: there is no asset 'DOGE'"),
+        ("[triggers.weak_dollar]", "[triggers.weak_euro]", r"triggers: weak_dollar: Field required"),
+    ],
+)
+def test_a_mistake_in_a_trigger_is_named_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, after: str, told: str
+) -> None:
+    ours = (definitions.HERE / "triggers.toml").read_text(encoding="utf-8")
+    assert before in ours
+    own(tmp_path, monkeypatch, "triggers.toml", ours.replace(before, after, 1))
+    with pytest.raises(ConfigError, match=told):
+        definitions.triggers()

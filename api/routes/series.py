@@ -2,29 +2,64 @@
 
 import hashlib
 import json
+from datetime import date
 from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from api.schemas import ErrorAnswer, SeriesAnswer, SeriesParameters
-from models.derived import IntensityPoint, JoinedPoint, PricePoint, ShiftPoint
+from analysis.lead_lag import Target
+from api.schemas import AsOf, ErrorAnswer, IntensityParameters, SeriesAnswer, SeriesParameters, Tagger
+from config.definitions import live_tagger_name
+from models.derived import (
+    EventStudy,
+    IntensityPoint,
+    JoinedPoint,
+    PairLeadLag,
+    PricePoint,
+    ShiftPoint,
+    TonePoint,
+    TriggerState,
+)
+from services import event_study as event_study_service
+from services import lead_lag as lead_lag_service
 from services import series
-from services.answers import MEDIA_TYPES, Answer, Format, write
+from services import triggers as trigger_service
+from services.answers import MEDIA_TYPES, Answer, Format, plain, write
+from services.instants import parse_as_of
+from services.series import Question
 
 router = APIRouter(prefix="/v1", tags=["series"], responses={422: {"model": ErrorAnswer}, 503: {"model": ErrorAnswer}})
 Parameters = Annotated[SeriesParameters, Depends()]
+PairsAnswer = SeriesAnswer[PairLeadLag]
+EventsAnswer = SeriesAnswer[EventStudy]
 
 
 @router.get("/intensity", response_model=SeriesAnswer[IntensityPoint])
 def intensity(
     request: Request,
-    parameters: Parameters,
+    parameters: Annotated[IntensityParameters, Depends()],
     narrative: Annotated[list[str] | None, Query(description="One or more keys; all if none is given.")] = None,
 ) -> Response:
-    """Share of stories that carry each narrative, with its 90 % interval."""
+    """How much of the news carries each narrative, as a share of stories or as an index, with its 90 % interval."""
+    state = request.app.state
+    beside = parameters.beside == "keywords"
+    with state.database.read() as session:
+        answer = series.intensity(
+            session, narrative or [], parameters.question(), now=state.clock(), beside_keywords=beside
+        )
+    return _respond(request, answer, parameters.format)
+
+
+@router.get("/tone", response_model=SeriesAnswer[TonePoint])
+def tone(
+    request: Request,
+    parameters: Parameters,
+    asset: Annotated[str, Query(description="Of which asset.")] = "BTC",
+) -> Response:
+    """Mean tone of the stories about an asset, with its 90 % interval and their disagreement."""
     state = request.app.state
     with state.database.read() as session:
-        answer = series.intensity(session, narrative or [], parameters.question(), now=state.clock())
+        answer = series.tone(session, asset, parameters.question(), now=state.clock())
     return _respond(request, answer, parameters.format)
 
 
@@ -57,6 +92,64 @@ def joined(
     with state.database.read() as session:
         answer = series.joined(session, asset, parameters.question(), now=state.clock())
     return _respond(request, answer, parameters.format)
+
+
+@router.get("/lead-lag")
+def lead_lag(
+    request: Request,
+    parameters: Parameters,
+    driver: Annotated[list[str], Query(description="narrative:KEY, tone:ASSET, theta, asset:ASSET or macro:SERIES.")],
+    asset: Annotated[list[str] | None, Query(description="Which assets. Default: BTC.")] = None,
+    target: Annotated[Target, Query(description="Of the price: log returns or log volatility.")] = "return",
+    max_lag: Annotated[int, Query(description="Lags looked at to either side, at most a quarter of n.")] = 20,
+    seed: Annotated[int, Query(description="Of the surrogates.")] = 0,
+) -> PairsAnswer:
+    """Whether drivers lead assets, follow them, or neither; p adjusted for all pairs that are asked about together."""
+    state = request.app.state
+    with state.database.read() as session:
+        answer = lead_lag_service.lead_lag(
+            session,
+            driver,
+            asset or ["BTC"],
+            parameters.question(),
+            target=target,
+            max_lag=max_lag,
+            seed=seed,
+            now=state.clock(),
+        )
+    return PairsAnswer(meta={name: plain(value) for name, value in answer.meta.items()}, data=answer.rows)
+
+
+@router.get("/triggers")
+def triggers(request: Request, as_of: AsOf = None, tagger: Tagger = None) -> SeriesAnswer[TriggerState]:
+    """The six triggers: off, forming, on or unknown; since when, why, with the data and the stories behind each."""
+    state = request.app.state
+    question = Question(as_of=parse_as_of(as_of), tagger=tagger or live_tagger_name())
+    with state.database.read() as session:
+        answer = trigger_service.triggers(session, question, now=state.clock())
+    return SeriesAnswer[TriggerState](
+        meta={name: plain(value) for name, value in answer.meta.items()}, data=answer.rows
+    )
+
+
+@router.get("/event-study")
+def event_study(
+    request: Request,
+    parameters: Parameters,
+    event: Annotated[
+        str | None, Query(description="shift:panic, shift:transition, shift:devaluation or high:ASSET.")
+    ] = None,
+    day: Annotated[list[date] | None, Query(alias="date", description="Instead of an event: days like it.")] = None,
+    asset: Annotated[str, Query(description="Whose returns are looked at.")] = "BTC",
+    seed: Annotated[int, Query(description="Of the placebo dates.", ge=0)] = 0,
+) -> EventsAnswer:
+    """What an asset does in the 26 weeks after events, against placebo dates of the same years; one row."""
+    state = request.app.state
+    with state.database.read() as session:
+        answer = event_study_service.event_study(
+            session, event, asset, parameters.question(), days=day or [], seed=seed, now=state.clock()
+        )
+    return EventsAnswer(meta={name: plain(value) for name, value in answer.meta.items()}, data=[answer.row])
 
 
 def _respond(request: Request, answer: Answer, form: Format | None) -> Response:

@@ -186,6 +186,23 @@ def add_points(
     return kept
 
 
+def read_points(session: Session, series: str, *, as_of: datetime) -> list[tuple[datetime, float]]:
+    """(known at, value) of each period as it was first published by `as_of`, ascending."""
+    first = (
+        select(col(MacroPoint.period).label("period"), func.min(col(MacroPoint.known_at)).label("known_at"))
+        .where(col(MacroPoint.series) == series, col(MacroPoint.known_at) <= as_of)
+        .group_by(col(MacroPoint.period))
+        .subquery()
+    )
+    query = (
+        select(col(MacroPoint.known_at), col(MacroPoint.value))
+        .join(first, and_(first.c.period == MacroPoint.period, first.c.known_at == MacroPoint.known_at))
+        .where(col(MacroPoint.series) == series)
+        .order_by(col(MacroPoint.period))
+    )
+    return [(at, value) for at, value in session.execute(query)]
+
+
 def periods(session: Session) -> dict[str, list[date]]:
     """For each macro series that has values, the first days of their periods, ascending."""
     found: dict[str, list[date]] = {}

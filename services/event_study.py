@@ -1,0 +1,120 @@
+"""What does an asset do around events: turns of the story, record closes, or days that are named? Store -> answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from analysis.event_study import AFTER, BEFORE, MOST_RELATED, Dated, record_highs, runs, weekly_correlation
+from analysis.event_study import event_study as judge
+from config import definitions
+from models.clocks import end_of_day
+from models.derived import EventStudy
+from models.errors import BadInput, UnknownName
+from models.store import prices as price_store
+from models.store import stories as story_store
+from services.instants import check_range
+from services.series import Question, scope_of, shift
+
+STATES = ("panic", "transition", "devaluation")
+EVENTS = [*(f"shift:{state}" for state in STATES), "high:ASSET"]
+
+
+@dataclass(frozen=True, slots=True)
+class EventStudyAnswer:
+    row: EventStudy
+    meta: dict[str, Any]
+
+
+def event_study(
+    session: Session,
+    event: str | None,
+    asset: str,
+    question: Question,
+    *,
+    days: Sequence[date] = (),
+    seed: int = 0,
+    now: datetime,
+) -> EventStudyAnswer:
+    """The asset's cumulative abnormal return around events, against placebo dates of the same years.
+
+    shift:STATE the first day of each run of a state, high:ASSET a record close; or `days` instead. Only events in the
+    question's range that were over at `as_of` count; prices are taken from wherever they are known. Raises:
+    UnknownName, BadRange, BadInput.
+    """
+    if (event is None) == (not days):
+        raise BadInput(f"Name either an event ({', '.join(EVENTS)}) or days, one of both.")
+    instrument = definitions.priced_as(asset)
+    check_range(question.start, question.end)
+    as_of = scope_of(session, replace(question, start=None, end=None), now).as_of
+    if event is None:
+        event, told, found = "dates", "the dates given", list(days)
+    else:
+        told, found = _events(session, event, question, as_of, now)
+    found = [
+        day
+        for day in found
+        if (question.start is None or end_of_day(day) >= question.start)
+        and (question.end is None or end_of_day(day) < question.end)
+        and end_of_day(day) <= as_of
+    ]
+    closes = _closes(session, asset, as_of)
+    related = _related(session, event, asset, closes, as_of)
+    row = judge(closes, found, seed=seed, event=event, told=told, asset=asset)
+    meta = {
+        "event": event,
+        "asset": asset,
+        "instrument": instrument,
+        "start": question.start,
+        "end": question.end,
+        "as_of": as_of,
+        "tagger": question.tagger if event.startswith("shift:") else None,
+        "n_bars": len(closes),
+        "correlation": related,
+        "weeks": [-BEFORE, AFTER],
+        "interval": 0.9,
+    }
+    return EventStudyAnswer(row, meta)
+
+
+def _events(session: Session, event: str, question: Question, as_of: datetime, now: datetime) -> tuple[str, list[date]]:
+    """In words, and their days."""
+    kind, _, key = event.partition(":")
+    if kind == "high" and key:
+        return f"record closes of {key}", record_highs(_closes(session, key, as_of))
+    if event not in EVENTS[: len(STATES)]:
+        raise UnknownName("event", event, EVENTS)
+    first = story_store.event_range(session, as_of=as_of)[0]
+    if first is None:
+        return f"the story turned to {key}", []
+    # From the first story on, whatever the range: a run that began before it has no first day in it.
+    rows = shift(session, replace(question, start=first, end=None, bucket="day"), now=now).rows
+    states = [(row.bucket_start.date(), row.state) for row in rows if not row.open]
+    return f"the story turned to {key}", runs(states, key)
+
+
+def _related(session: Session, event: str, asset: str, closes: Dated, as_of: datetime) -> float | None:
+    """How the asset moves with the one whose records are the events. Raises: BadInput where that is too closely."""
+    kind, _, key = event.partition(":")
+    if kind != "high":
+        return None
+    found = weekly_correlation(_closes(session, key, as_of), closes)
+    if found is not None and found > MOST_RELATED:
+        raise BadInput(
+            f"{asset} cannot be judged after record closes of {key}: the two move together (weekly correlation "
+            f"{found:.2f}), so that a record itself picks days after a rise. At most {MOST_RELATED} can be told."
+        )
+    return found
+
+
+def _closes(session: Session, asset: str, as_of: datetime) -> Dated:
+    """Raises: UnknownName; BadInput if there is none."""
+    bars = price_store.read_bars(session, definitions.priced_as(asset), as_of=as_of)
+    found = [(bar.closed_at, bar.close) for bar in bars if bar.close > 0]
+    if not found:
+        raise BadInput(
+            f"There is no close of {asset} known on {as_of:%Y-%m-%d}; `storyshift import prices` brings them in."
+        )
+    return found

@@ -270,6 +270,10 @@ def test_every_route_says_in_openapi_what_it_does(empty: TestClient) -> None:
         "/v1/prices",
         "/v1/prices/{asset}",
         "/v1/joined",
+        "/v1/tone",
+        "/v1/lead-lag",
+        "/v1/event-study",
+        "/v1/triggers",
     }
     wanted |= {
         "/v1/coverage",

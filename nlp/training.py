@@ -271,7 +271,7 @@ def train_tagger(
     told: Told,
 ) -> dict[str, object]:
     """Every stage, from units to a folder of weights; the card. What lies in `work` is not done again."""
-    narratives = list(definitions)
+    narratives = [key for key, found in definitions.items() if not found.examples]  # others are told by examples
     keys = [key for key, asset in assets.items() if asset.aliases or asset.exact]
     trainer = Trainer(encoder, narratives, keys, seed=seed, work=work)
     lesson, beside = trainer.lesson(units), trainer.lesson(lessons)
@@ -279,7 +279,7 @@ def train_tagger(
     tokens = trainer.tokens(unlabelled)
     export(trainer.average(), encoder / "tokenizer.json", output)
     k, m = len(narratives), len(keys)
-    phrases = KeywordTagger(definitions, assets)
+    phrases = KeywordTagger({key: definitions[key] for key in narratives}, assets)
     named = np.zeros((len(units), m), dtype=np.float32)
     scores = np.zeros((len(units) + len(unlabelled), k), dtype=np.float32)
     ways = np.full((len(units), k), np.nan, dtype=np.float32)

@@ -58,7 +58,7 @@ def against_the_rule(id: str, text: str) -> Unit:
 
 UNITS = [(against_the_rule if n // 5 in (5, 10) else unit)(f"u{n}", text(n)) for n in range(80)]
 """Readers err, so that what is told is never certain."""
-UNITS.append(against_the_rule("odd", "oddity oddity fright rises word1"))
+UNITS.append(Unit("odd", "oddity oddity oddity", {"debasement": Judgement(1)}, {}))
 LESSONS = [unit(f"l{n}", f"panic {text(n)}", TELLS | {"panic": "debasement"}) for n in range(100, 120)]
 UNLABELLED = [text(n) for n in range(200, 230)] + [f"panic {text(n)}" for n in range(230, 240)]
 
@@ -175,13 +175,14 @@ def trainer(trained: Trained, encoder: Path) -> object:
 
 
 def test_a_network_has_not_seen_the_fold_that_it_tells_of(trainer: object) -> None:
-    """The last unit goes against the rule and has a word of its own, by which a network that has seen it knows it."""
+    """The last unit goes against the rule by a word of its own: a network that has seen it knows it, and no other."""
     lesson, beside = trainer.lesson(UNITS), trainer.lesson(LESSONS)  # type: ignore[attr-defined]
-    haven, debasement, _ = trainer.out_of_fold(lesson, beside, untold)[-1, :3]  # type: ignore[attr-defined]
-    assert haven > debasement
-    network = trainer.fit(trainer.network(), lesson, epochs=30, name="all", told=untold)  # type: ignore[attr-defined]
-    haven, debasement, _ = training.predict(network, lesson.tokens)[-1, :3]
-    assert debasement > haven
+    _, debasement, _ = trainer.out_of_fold(lesson, beside, untold)[-1, :3]  # type: ignore[attr-defined]
+    assert debasement < 0
+    network, all_units = trainer.network(), lesson.joined(beside)  # type: ignore[attr-defined]
+    trainer.fit(network, all_units, epochs=training.EPOCHS, name="all", told=untold)  # type: ignore[attr-defined]
+    _, debasement, _ = training.predict(network, lesson.tokens)[-1, :3]
+    assert debasement > 0
 
 
 def test_every_unit_is_in_one_fold(trainer: object) -> None:

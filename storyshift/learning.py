@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from models.errors import BadFile, BadInput, ConfigError
+from models.errors import BadFile, BadInput, ConfigError, UnknownName
 from storyshift.output import progress, put_json, say
 from storyshift.shell import Report, TextFormat
 
@@ -41,9 +41,18 @@ def train(
 
     if not (encoder / "tokenizer.json").is_file():
         raise BadFile(str(encoder), "is no folder with an encoder: it has no tokenizer.json.")
+    if not lessons.is_dir():
+        raise BadFile(str(lessons), "is no folder; name one with lessons, or an empty one.")
     units = read_units(labels)
     taught = [unit for path in sorted(lessons.glob("*.jsonl")) for unit in read_units(path)]
     texts = _unlabelled(unlabelled or [], seed=seed)
+    if not texts:
+        raise BadInput("Training needs news without labels to calibrate on: --unlabelled FILE, once or more.")
+    known = {*definitions.narratives(), *definitions.assets()}
+    for unit in (*units, *taught):
+        for key in (*unit.narratives, *unit.assets):
+            if key not in known:
+                raise UnknownName("narrative or asset (in a labelled text)", key, sorted(known))
     say(
         f"{len(units)} labelled units, {len(taught)} lessons, {len(texts)} unlabelled texts; stages are kept in {work}."
     )
@@ -151,16 +160,17 @@ def _regressions(learn_from: Path | None, encoder: Path | None) -> "list[Reads]"
         if encoder is not None:
             raise BadInput("--encoder needs --learn-from LABELS: what its regression is to learn from.")
         return []
-    try:
-        from nlp.baselines import by_encoder, by_words
-    except ModuleNotFoundError as error:
-        raise _needs_train(error) from None
     from config import definitions
     from nlp.units import read_units
 
     units, narratives = read_units(learn_from), list(definitions.narratives())
-    found: list[Reads] = [by_words(units, narratives)]
-    return found if encoder is None else [*found, by_encoder(encoder, units, narratives)]
+    try:
+        from nlp.baselines import by_encoder, by_words
+
+        found: list[Reads] = [by_words(units, narratives)]
+        return found if encoder is None else [*found, by_encoder(encoder, units, narratives)]
+    except ModuleNotFoundError as error:
+        raise _needs_train(error) from None
 
 
 def _show(found: "Sequence[Figures]") -> None:

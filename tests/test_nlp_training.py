@@ -179,9 +179,9 @@ def test_a_network_has_not_seen_the_fold_that_it_tells_of(trainer: object) -> No
     lesson, beside = trainer.lesson(UNITS), trainer.lesson(LESSONS)  # type: ignore[attr-defined]
     _, debasement, _ = trainer.out_of_fold(lesson, beside, untold)[-1, :3]  # type: ignore[attr-defined]
     assert debasement < 0
-    network, all_units = trainer.network(), lesson.joined(beside)  # type: ignore[attr-defined]
-    trainer.fit(network, all_units, epochs=training.EPOCHS, name="all", told=untold)  # type: ignore[attr-defined]
-    _, debasement, _ = training.predict(network, lesson.tokens)[-1, :3]
+    blank, everything = trainer.network(), lesson.joined(beside)  # type: ignore[attr-defined]
+    seen = trainer.fit(blank, everything, epochs=training.EPOCHS, name="all", told=untold)  # type: ignore[attr-defined]
+    _, debasement, _ = training.predict(seen, lesson.tokens)[-1, :3]
     assert debasement > 0
 
 

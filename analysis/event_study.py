@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.join import MAX_GAP
+from analysis.lead_lag import ALPHA, Dated, chance
 from models.derived import EventReturn, EventStudy, EventWeek
 
 Array = NDArray[np.float64]
 Places = NDArray[np.intp]
-Dated = Sequence[tuple[datetime, float]]
 BEFORE, AFTER, ESTIMATION = 8, 26, 52
 """Weeks: shown before the event, shown after it, and of the mean, which ends where the window begins."""
-DRAWS, ALPHA = 999, 0.05
+DRAWS = 999
 MIN_EVENTS, MIN_APART = 5, 3
 QUIET = timedelta(weeks=13)
 """A record close within a quarter of the last event belongs to the same run."""
@@ -237,19 +237,18 @@ def _judged(
             placebo_low=round(float(low[i]), 4),
             placebo_high=round(float(high[i]), 4),
             percentile=round(float(100 * (placebo[:, i] < seen[i]).mean()), 1) if week else None,
-            p=_share(away[:, i] >= off[i]) if week else None,
+            p=round(chance(away[:, i] >= off[i]), 4) if week else None,
         )
         for i, week in enumerate(WEEKS)
     ]
     after = WEEKS > 0
     scale = np.where(spread[after] > 1e-12, spread[after], np.inf)
     strange = off[after] / scale
-    return weeks, _share((away[:, after] / scale).max(axis=1) >= strange.max()), int(WEEKS[after][strange.argmax()])
-
-
-def _share(reached: NDArray[np.bool_]) -> float:
-    """Of the placebos and of what was seen, which is one of the possible outcomes itself."""
-    return round(float((1 + reached.sum()) / (1 + len(reached))), 4)
+    return (
+        weeks,
+        round(chance((away[:, after] / scale).max(axis=1) >= strange.max()), 4),
+        int(WEEKS[after][strange.argmax()]),
+    )
 
 
 def _verdict(n: int, apart: int, p_family: float | None, weeks: list[EventWeek], peak: int | None) -> str:

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from analysis.intensity import Z90
 from models.derived import Beside, Forecast, Granger, Projection
 
 Array = NDArray[np.float64]
 MOST_ORDERS = 10
 FIRST_ROWS = 60
 """The first forecast is made after so many rows; fewer forecasts than this say nothing."""
-Z90 = float(norm.ppf(0.95))
 
 
 def granger(cause: Array, effect: Array) -> Granger:

@@ -172,7 +172,7 @@ def _step_down(seen: list[float], null: Array) -> list[float]:
     adjusted, before = np.ones(len(seen)), 0.0
     for place, pair in enumerate(order):
         strongest = null[order[place:]].max(axis=0)
-        before = max(before, _share(strongest >= seen[pair]))
+        before = max(before, chance(strongest >= seen[pair]))
         adjusted[pair] = before
     return adjusted.tolist()
 
@@ -218,7 +218,7 @@ def _judged(
     strongest = (np.abs(null) * root).max(axis=1)
     peak = int((np.abs(seen) * root).argmax())
     strength = float(abs(seen[peak]) * root[peak])
-    p_family = _share(strongest >= strength)
+    p_family = chance(strongest >= strength)
     spread = Z90 * np.arctanh(np.clip(null, -1 + 1e-12, 1 - 1e-12)).std(axis=0)
     centre = np.arctanh(np.clip(seen, -1 + 1e-12, 1 - 1e-12))
     rows = [
@@ -227,7 +227,7 @@ def _judged(
             estimate=round(float(seen[i]), 4),
             low=round(float(np.tanh(centre[i] - spread[i])), 4),
             high=round(float(np.tanh(centre[i] + spread[i])), 4),
-            p=_rounded(_share(np.abs(null[:, i]) >= abs(seen[i]))),
+            p=_rounded(chance(np.abs(null[:, i]) >= abs(seen[i]))),
         )
         for i, lag in enumerate(lags)
     ]
@@ -346,7 +346,7 @@ def _surrogates(fitted: _Autoregression, draws: NDArray[np.intp]) -> Array:
     return found
 
 
-def _share(reached: NDArray[np.bool_]) -> float:
+def chance(reached: NDArray[np.bool_]) -> float:
     """Of the surrogates and of what was seen, which is one of the possible outcomes itself."""
     return float((1 + reached.sum()) / (1 + len(reached)))
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from analysis.intensity import known as rounded
+from analysis.lead_lag import Dated
 from analysis.shift import BASELINE_DAYS, BASELINE_ENDS_DAYS_AGO, WARM_UP_DAYS, Poles, daily_shift
 from config.definitions import (
     BitcoinHedge,
@@ -33,7 +34,6 @@ from models.derived import TriggerDatum, TriggerState
 Array = NDArray[np.float64]
 Days = NDArray[np.bool_]
 State = Literal["off", "forming", "on", "unknown"]
-Dated = list[tuple[datetime, float]]
 NARRATIVES = ("liquidity", "fiscal_stress", "btc_monetary_hedge", "btc_risk_asset")
 STALE_DAYS = {"day": 10, "week": 17, "month": 45}
 """Days since the latest value of a macro series became known after which it is stale, by its frequency."""

@@ -69,7 +69,7 @@ def read_bars(path: Path, key: str, asset: Asset, *, now: datetime) -> PriceFile
             dated.append((line, _when(row), close))
         except ValueError as error:
             result.refused.append(BadRow(str(path), line, str(error)))
-    by_time = sum(when.time == "other" for _, when, _ in dated) * 2 > len(dated)
+    by_time = _by_time(dated)
     timed = ("midnight", "other") if by_time else ("other",)
     bars = [(line, when.at, close) for line, when, close in dated if when.time in timed]
     daily = [(line, when.day, close) for line, when, close in dated if when.time not in timed]
@@ -108,7 +108,7 @@ def read_values(path: Path, column: str, *, above_zero: bool = False) -> PriceFi
             dated.append((line, _when(row), value))
         except ValueError as error:
             result.refused.append(BadRow(str(path), line, str(error)))
-    by_time = sum(when.time == "other" for _, when, _ in dated) * 2 > len(dated)
+    by_time = _by_time(dated)
     seen: dict[datetime, int] = {}
     for line, when, value in dated:
         at = when.at if when.time == "other" or (by_time and when.time == "midnight") else end_of_day(when.day)
@@ -186,6 +186,11 @@ def _rows(path: Path, column: str, result: PriceFile[Any]) -> Iterable[tuple[int
             result.refused.append(row)
         else:
             yield line, row
+
+
+def _by_time(dated: Sequence[tuple[int, _When, float]]) -> bool:
+    """Whether most rows carry a time of day, so that midnight is one too."""
+    return sum(when.time == "other" for _, when, _ in dated) * 2 > len(dated)
 
 
 def _number(row: Row, name: str) -> float | None:

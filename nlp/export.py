@@ -26,6 +26,7 @@ from nlp.evaluation import Figures, judge
 from nlp.minilm import Encoder, direction_columns, first_look, look_places, sigmoid, softmax, unit_length
 from nlp.network import Network
 from nlp.units import Unit
+from nlp.windows import TAIL
 
 LOOK_ENTRIES = 1 << 18
 LOOK_EPOCHS, LOOK_BATCH, LOOK_RATE = 10, 64, 0.3
@@ -38,8 +39,6 @@ SEEN_ENOUGH = 60
 """Units with an asset, for its own threshold."""
 BACKGROUND = 2_000
 """Unlabelled texts whose embeddings are shipped: what a narrative of one's own is told apart from."""
-TAIL = 0.4
-"""Of a body's windows, whose mean counts: the best micro-F1 on 91 articles that were labelled as a whole."""
 Floats = NDArray[np.floating]
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlmodel import Session
 
-from analysis.event_study import AFTER, BEFORE, MOST_RELATED, Dated, record_highs, runs, weekly_correlation
+from analysis.event_study import AFTER, BEFORE, MOST_RELATED, record_highs, runs, weekly_correlation
 from analysis.event_study import event_study as judge
+from analysis.lead_lag import Dated
 from config import definitions
 from models.clocks import end_of_day
 from models.derived import EventStudy

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from models.errors import BadRow
     from services.series import Question
 
-SHOWN_REFUSALS, ALPHA = 20, 0.05
+SHOWN_REFUSALS = 20
 
 
 class TargetName(StrEnum):
@@ -124,6 +124,8 @@ def _report(refused: "list[BadRow]") -> None:
 def _show_pairs(rows: "list[PairLeadLag]") -> None:
     from rich.console import Console
     from rich.table import Table
+
+    from analysis.lead_lag import ALPHA
 
     table = Table(
         "driver", "asset", "verdict", "lag", "r", "p, this pair", "p, all pairs", "n", box=None, header_style="bold"

@@ -70,7 +70,7 @@ def intensity_points(
     Args:
         totals, carried: see models.store.stories.StoryFrames (hours are aware UTC).
         fetches: columns hour, attempts, answered.
-        brought: which outlets brought the stories of `carried`; columns story_id, outlet, hour.
+        brought: which outlets brought the stories of `carried`; see models.store.stories.breadth_frame.
         starts: the buckets wanted; bucket: their width.
         weighting: 'story' counts copies once; 'article' counts each copy.
         now: the instant of knowledge; a bucket is open until its end plus GRACE.
@@ -89,12 +89,12 @@ def intensity_points(
     coverage = _ratio(attempts["answered"].to_numpy(), attempts["attempts"].to_numpy())
     is_open = [end_of(start, bucket) + GRACE > now for start in starts]
     effective = _ratio(weights**2, squared)
-    breadth = _breadth(carried, brought, bucket)
+    breadth = _breadth(brought, bucket)
     own_ways = _Outlets.of(by_outlet, index, bucket) if by_outlet else None
     points: list[IntensityPoint] = []
     for narrative in narratives:
         own = carried[carried["narrative"] == narrative]
-        hits = _by_bucket(own.assign(n_carrying=1), ["n_carrying", "n_articles"], index, bucket)
+        hits = _by_bucket(own, ["n_carrying", "n_articles"], index, bucket)
         n_carrying = hits["n_carrying"].to_numpy()
         outlets = breadth.loc[breadth["narrative"] == narrative, BREADTH].reindex(index, fill_value=0)
         n_outlets, pairs, pairs_squared = outlets.to_numpy("float64").T
@@ -128,15 +128,15 @@ def intensity_points(
     return points
 
 
-def _breadth(carried: pd.DataFrame, brought: pd.DataFrame, bucket: Bucket) -> pd.DataFrame:
+def _breadth(brought: pd.DataFrame, bucket: Bucket) -> pd.DataFrame:
     """How many stories of a narrative and bucket each outlet brought by the bucket's end, summed over outlets.
 
     Columns narrative and BREADTH, by start.
     """
-    pairs = carried[["story_id", "narrative", "hour"]].merge(brought, on="story_id", suffixes=("", "_brought"))
-    start = floor(pairs["hour"], bucket)
-    in_time = floor(pairs["hour_brought"], bucket) <= start
-    n = pairs.assign(start=start)[in_time].groupby(["narrative", "start", "outlet"]).size().rename("n").reset_index()
+    start = floor(brought["hour"], bucket)
+    in_time = floor(brought["brought"], bucket) <= start
+    pairs = brought.assign(start=start)[in_time].groupby(["narrative", "start", "outlet"])
+    n = pairs["n_stories"].sum().rename("n").reset_index()
     parts = n.assign(n_outlets=1, n_squared=n["n"] ** 2).groupby(["narrative", "start"])
     return parts[BREADTH].sum().reset_index("narrative")
 

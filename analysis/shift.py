@@ -37,6 +37,7 @@ WARM_UP_DAYS = 120
 WARM_UP = pd.Timedelta(days=WARM_UP_DAYS + BASELINE_ENDS_DAYS_AGO)
 MIN_BASELINE_DAYS = 60
 """Days with stories that a baseline needs at least: an archive with long holes has none."""
+HABIT_HITS, HABIT_HALF_LIFE_DAYS = 1.0, 180.0
 PRIOR_STORIES = 1.0
 """The weight of the guess that a rate is as usual, in stories."""
 ELEVATED, ELEVATED_IS = 1.25, 0.9
@@ -131,25 +132,101 @@ def daily_shift(
     if totals.empty:
         columns = [*VALUES, "state", "baseline", "progress", "n_stories"]
         return pd.DataFrame(columns=columns, index=pd.DatetimeIndex([], tz="UTC"))
-    exposure = _exposure(totals)
-    counts = _pole_counts(carried, exposure.index, poles)
-    own, progress = _history(exposure)
-    ready = own if prior is None else np.ones_like(own)
-    rates = prior or {}
-    ratios = {name: _ratio(counts[name], exposure, own, rates.get(name)) for name in poles.all}
+    record = record_of(totals, carried, poles, prior=prior)
+    ratios = dict(zip(record.names, record.ratios(), strict=True))
     panic, devaluation = _mean([ratios[n] for n in poles.panic]), _mean([ratios[n] for n in poles.devaluation])
     doubted = _mean([ratios[n] for n in poles.money_doubted])
     result = _theta(panic, devaluation)
     result["index_without_liquidity"] = doubted.mean / (panic.mean + doubted.mean)
-    frame = pd.DataFrame(result, index=exposure.index)
-    silent = exposure.to_numpy() == 0
+    frame = pd.DataFrame(result, index=record.days)
+    silent = record.n_stories == 0
     frame[silent] = np.nan
-    frame["state"] = _states(panic, devaluation, [ratios[n] for n in poles.money_doubted], result, ready, silent)
-    whose = [_baseline(*day) for day in zip(silent, own, ready, strict=True)]
+    frame["state"] = _states(panic, devaluation, [ratios[n] for n in poles.money_doubted], result, record.ready, silent)
+    whose = [_baseline(*day) for day in zip(silent, record.own, record.ready, strict=True)]
     frame["baseline"] = pd.Series(whose, index=frame.index, dtype=object)
-    frame["progress"] = progress
-    frame["n_stories"] = exposure.astype("int64")
+    frame["progress"] = record.progress
+    frame["n_stories"] = record.n_stories.astype("int64")
     return frame
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of some narratives by UTC day, from the first story to the last.
+
+    Shapes: own, ready, progress (days,); n (days, outlets); k, comparable (narratives, days, outlets); usual,
+    dispersion, certainty (narratives, days). A value of a day rests on that day and those before it.
+    """
+
+    days: pd.DatetimeIndex
+    outlets: list[str]
+    names: tuple[str, ...]
+    n: Array
+    """Stories, by the outlet of the lead."""
+    k: Array
+    """Of them those in which the narrative is building; one that builds both poles gives half of itself to each."""
+    comparable: Array
+    """Stories, each outlet's counted by its habit of telling the narrative; see _comparable."""
+    own: NDArray[np.bool_]
+    """Whether the record has a usual rate of its own."""
+    ready: NDArray[np.bool_]
+    """Whether there is a usual rate."""
+    progress: Array
+    usual: Array
+    """The usual share of comparable stories that carry the narrative; NaN where not ready."""
+    dispersion: Array
+    certainty: Array
+    """The shape of the gamma of the usual rate: infinite where it is the record's own."""
+
+    @property
+    def n_stories(self) -> Array:
+        stories: Array = self.n.sum(axis=1)
+        return stories
+
+    def ratios(self) -> list[Mass]:
+        """Each narrative's current rate over its usual one, by day.
+
+        With a, b the discounted stories carrying it and in scope, and λ0 the usual rate, the ratio is
+        Gamma(a + c, b λ0 + c): c stories' worth of prior says "as usual". The shape is divided by the over-dispersion.
+        Where the record has no usual rate of its own, the uncertainty of the prior widens the ratio.
+        """
+        discount = _discount(self.n_stories)
+        masses = []
+        for place in range(len(self.names)):
+            a = _discounted(self.k[place].sum(axis=1), discount)
+            b = _discounted(self.comparable[place].sum(axis=1), discount)
+            spread = _discounted(self.k[place].sum(axis=1), discount**2) * self.dispersion[place]
+            shape = 1 / (1 / ((a + PRIOR_STORIES) ** 2 / (spread + PRIOR_STORIES)) + 1 / self.certainty[place])
+            mean = (a + PRIOR_STORIES) / (b * self.usual[place] + PRIOR_STORIES)
+            masses.append(Mass(mean, np.where(np.isnan(mean), np.nan, shape)))
+        return masses
+
+
+def record_of(
+    totals: pd.DataFrame, carried: pd.DataFrame, poles: Poles = POLES, *, prior: Prior | None = None
+) -> Record:
+    """See shift_points; there is at least one story."""
+    exposure = _exposure(totals)
+    days = pd.DatetimeIndex(exposure.index)
+    outlets = sorted(totals["outlet"].unique())
+    n, k = _by_outlet(totals, carried, days, outlets, poles.all)
+    own, progress = _history(exposure)
+    comparable, k = _comparable(n, k)
+    stories = n.sum(axis=1)
+    shape = len(poles.all), len(days)
+    usual, dispersion, certainty = np.full(shape, np.nan), np.ones(shape), np.full(shape, np.inf)
+    for place, name in enumerate(poles.all):
+        told, of = k[place].sum(axis=1), comparable[place].sum(axis=1)
+        rate = _rate(told, of, _discount(stories))
+        daily = pd.Series(np.where(stories > 0, rate, np.nan))
+        trailing = daily.rolling(BASELINE_DAYS, min_periods=1).median().shift(BASELINE_ENDS_DAYS_AGO)
+        usual[place] = trailing.where(own).to_numpy("float64")
+        dispersion[place] = _dispersion(told, of, rate)
+        if prior and name in prior:
+            young, sure = _from_prior(told, of, prior[name])
+            usual[place] = np.where(own, usual[place], young)
+            certainty[place] = np.where(own, np.inf, sure)
+    ready = own if prior is None else np.ones_like(own)
+    return Record(days, outlets, poles.all, n, k, comparable, own, ready, progress, usual, dispersion, certainty)
 
 
 def _baseline(silent: bool, own: bool, ready: bool) -> str | None:
@@ -175,10 +252,13 @@ def ready_on(totals: pd.DataFrame, *, now: datetime) -> date | None:
 
 def daily_rates(totals: pd.DataFrame, carried: pd.DataFrame, poles: Poles = POLES) -> dict[str, Array]:
     """The current rate of each narrative by day, from the first story to the last; NaN on days without stories."""
-    exposure = _exposure(totals)
-    counts = _pole_counts(carried, exposure.index, poles)
-    n = exposure.to_numpy("float64")
-    return {name: np.where(n > 0, _rate(counts[name].to_numpy("float64"), n), np.nan) for name in poles.all}
+    record = record_of(totals, carried, poles)
+    stories = record.n_stories
+    rates = {}
+    for name, k, comparable in zip(record.names, record.k, record.comparable, strict=True):
+        rate = _rate(k.sum(axis=1), comparable.sum(axis=1), _discount(stories))
+        rates[name] = np.where(stories > 0, rate, np.nan)
+    return rates
 
 
 def _exposure(totals: pd.DataFrame) -> "pd.Series[float]":
@@ -188,19 +268,51 @@ def _exposure(totals: pd.DataFrame) -> "pd.Series[float]":
     return by_day.reindex(days, fill_value=0).astype("float64")
 
 
-def _pole_counts(carried: pd.DataFrame, days: "pd.Index[Any]", poles: Poles) -> dict[str, "pd.Series[float]"]:
-    """Building stories per narrative and day; a story in both poles gives each half of its unit."""
-    building = carried[(carried["direction"] > 0) & carried["narrative"].isin(poles.all)]
-    in_panic = set(building.loc[building["narrative"].isin(poles.panic), "story_id"])
-    in_devaluation = set(building.loc[building["narrative"].isin(poles.devaluation), "story_id"])
-    unit = np.where(building["story_id"].isin(in_panic & in_devaluation), 0.5, 1.0)
-    units = pd.DataFrame({"day": floor(building["hour"], "day"), "narrative": building["narrative"], "unit": unit})
-    sums = units.groupby(["narrative", "day"])["unit"].sum()
-    present = set(units["narrative"])
-    return {
-        name: (sums.loc[name] if name in present else pd.Series(dtype="float64")).reindex(days, fill_value=0.0)
-        for name in poles.all
-    }
+def _by_outlet(
+    totals: pd.DataFrame, carried: pd.DataFrame, days: pd.DatetimeIndex, outlets: list[str], names: tuple[str, ...]
+) -> tuple[Array, Array]:
+    """Record.n and Record.k."""
+    columns = pd.Index(outlets)
+
+    def cells(frame: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        return (
+            days.get_indexer(pd.DatetimeIndex(floor(frame["hour"], "day"))),
+            columns.get_indexer(pd.Index(frame["outlet"])),
+        )
+
+    n = np.zeros((len(days), len(outlets)))
+    np.add.at(n, cells(totals), totals["n_stories"].to_numpy("float64"))
+    building = carried[(carried["direction"] > 0) & carried["narrative"].isin(names)]
+    units = building["n_carrying"].to_numpy("float64") - building["n_split"].to_numpy("float64") / 2
+    k = np.zeros((len(names), *n.shape))
+    np.add.at(k, (pd.Index(names).get_indexer(pd.Index(building["narrative"])), *cells(building)), units)
+    return n, k
+
+
+def _comparable(n: Array, k: Array) -> tuple[Array, Array]:
+    """Stories and those that carry each narrative, made comparable between outlets: (narratives, days, outlets) each.
+
+    Each outlet's stories are counted by its habit of telling the narrative: what it told before the day over what all
+    outlets' rates on the same days let expect of it, with HABIT_HITS of "as all" added to both and a half-life of
+    HABIT_HALF_LIFE_DAYS. News that all tell moves no habit; an outlet that grows or stops moves nothing by its habit.
+    And both count less for as long as an outlet's habit is less certain than its latest days are (the inverse variance
+    of its rate over that of its counts alone): a large newcomer moves little before its habit is known.
+    """
+    keeps, lately = 0.5 ** (1 / HABIT_HALF_LIFE_DAYS), 0.5 ** (1 / HALF_LIFE_DAYS)
+    told, expected, recent = np.zeros((3, k.shape[0], k.shape[2]))
+    rate = np.zeros(len(k))
+    comparable, counted = np.zeros_like(k), np.zeros_like(k)
+    for day, stories in enumerate(n):
+        weight = 1 / (1 + (recent * lately + np.outer(rate, stories)) / (expected + HABIT_HITS))
+        comparable[:, day] = weight * (told + HABIT_HITS) / (expected + HABIT_HITS) * stories
+        counted[:, day] = weight * k[:, day]
+        if stories.any():
+            rate = counted[:, day].sum(axis=1) / comparable[:, day].sum(axis=1)
+            hits = np.outer(rate, stories)
+            told = told * keeps + k[:, day]
+            expected = expected * keeps + hits
+            recent = recent * lately + hits
+    return comparable, counted
 
 
 def _history(exposure: "pd.Series[float]") -> tuple[NDArray[np.bool_], Array]:
@@ -227,37 +339,11 @@ def _discounted(values: NDArray[np.floating[Any]], discount: Array) -> Array:
     return np.fromiter(sums, dtype="float64", count=len(values) + 1)[1:]
 
 
-def _rate(k: NDArray[np.floating[Any]], n: NDArray[np.floating[Any]]) -> Array:
+def _rate(k: Array, n: Array, discount: Array) -> Array:
     """The share of stories that carry the narrative now: discounted sums, drawn a little towards the long run."""
     long_run = (np.cumsum(k) + 0.5) / (np.cumsum(n) + 50.0)
-    discount = _discount(n)
     rate: Array = (_discounted(k, discount) + 0.5) / (_discounted(n, discount) + 0.5 / long_run)
     return rate
-
-
-def _ratio(
-    counts: "pd.Series[float]", exposure: "pd.Series[float]", own: NDArray[np.bool_], prior: PriorRate | None
-) -> Mass:
-    """The narrative's current rate over its usual one, by day.
-
-    With a, b the discounted stories carrying it and in scope, and λ0 the usual rate, the ratio is
-    Gamma(a + c, b λ0 + c): c stories' worth of prior says "as usual". The shape is divided by the over-dispersion.
-    Where the record has no usual rate of its own, λ0 comes from `prior`, whose uncertainty widens the ratio.
-    """
-    k, n = counts.to_numpy("float64"), exposure.to_numpy("float64")
-    discount = _discount(n)
-    a, b = _discounted(k, discount), _discounted(n, discount)
-    rate = _rate(k, n)
-    daily = pd.Series(np.where(n > 0, rate, np.nan), index=exposure.index)
-    trailing = daily.rolling(BASELINE_DAYS, min_periods=1).median().shift(BASELINE_ENDS_DAYS_AGO)
-    usual = trailing.where(own).to_numpy("float64")
-    shape = a / _dispersion(k, n, rate) + PRIOR_STORIES
-    if prior is not None:
-        young, certainty = _from_prior(k, n, prior)
-        usual = np.where(own, usual, young)
-        shape = np.where(own, shape, 1 / (1 / shape + 1 / certainty))
-    mean = (a + PRIOR_STORIES) / (b * usual + PRIOR_STORIES)
-    return Mass(mean, np.where(np.isnan(mean), np.nan, shape))
 
 
 def _from_prior(k: NDArray[np.floating[Any]], n: NDArray[np.floating[Any]], prior: PriorRate) -> tuple[Array, Array]:

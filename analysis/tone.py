@@ -26,41 +26,46 @@ def tone_points(
     """One point per bucket, ascending, gaps included.
 
     Args:
-        tones: see models.store.stories.asset_tones. weighting: 'story' counts copies once; 'article' counts each.
+        tones: sums by hour or day, see models.store.stories.asset_tones. weighting: 'story' counts copies once;
+            'article' counts each.
         now: the instant of knowledge; a bucket is open until its end plus GRACE.
 
     Returns: tone is a mean in [-1, 1], None where no story is known; the interval is that of the mean of a Dirichlet
     posterior over -1, 0 and +1 at the effective n.
     """
-    grouped = dict(list(tones.assign(bucket=floor(tones["hour"], bucket)).groupby("bucket"))) if len(tones) else {}
-    return [_point(grouped.get(pd.Timestamp(start)), asset, start, bucket, weighting, now) for start in starts]
+    sums = tones.drop(columns="hour").groupby(floor(tones["hour"], bucket)).sum()
+    by_start = dict(zip(sums.index, sums.to_dict("records"), strict=True))
+    return [
+        _point(by_start.get(pd.Timestamp(start)), asset, start, weighting, is_open=end_of(start, bucket) + GRACE > now)
+        for start in starts
+    ]
 
 
 def _point(
-    rows: pd.DataFrame | None, asset: str, start: datetime, bucket: Bucket, weighting: Weighting, now: datetime
+    sums: dict[str, float] | None, asset: str, start: datetime, weighting: Weighting, *, is_open: bool
 ) -> TonePoint:
-    is_open = end_of(start, bucket) + GRACE > now
-    if rows is None:
+    if sums is None:
         return TonePoint(start, asset, None, None, None, None, 0, 0, True, is_open)
-    tone = rows["tone"].to_numpy(dtype="float64")
-    copies = rows["n_articles"].to_numpy(dtype="float64")
-    weights = np.ones(len(tone)) if weighting == "story" else copies
-    mean = float(np.average(tone, weights=weights))
-    spread = float(np.sqrt(np.average((tone - mean) ** 2, weights=weights)))
-    n = float(weights.sum() ** 2 / (weights**2).sum())
+    stories, articles = int(sums["n_stories"]), int(sums["n_articles"])
+    counted, suffix = (stories, "") if weighting == "story" else (articles, "_by_article")
+    mean = sums[f"tone{suffix}"] / counted
+    square = sums[f"tone_squared{suffix}"] / counted
+    spread = float(np.sqrt(max(0.0, square - mean**2)))
+    n = float(stories) if weighting == "story" else articles**2 / sums["n_squared"]
     total = n + PRIOR_WEIGHT * len(PRIOR)
     centre = n * mean / total
-    square = (n * (spread**2 + mean**2) + PRIOR_WEIGHT * float((PRIOR**2).sum())) / total
-    half = Z90 * np.sqrt(max(0.0, square - centre**2) / (total + 1))
+    half = Z90 * np.sqrt(
+        max(0.0, (n * square + PRIOR_WEIGHT * float((PRIOR**2).sum())) / total - centre**2) / (total + 1)
+    )
     return TonePoint(
         bucket_start=start,
         asset=asset,
         tone=known(mean),
         low=known(max(-1.0, min(mean, centre - half))),
         high=known(min(1.0, max(mean, centre + half))),
-        disagreement=known(spread) if len(tone) > 1 else None,
-        n_articles=int(copies.sum()),
-        n_stories=len(tone),
-        thin=len(tone) < THIN_BELOW,
+        disagreement=known(spread) if stories > 1 else None,
+        n_articles=articles,
+        n_stories=stories,
+        thin=stories < THIN_BELOW,
         open=is_open,
     )

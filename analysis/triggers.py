@@ -425,7 +425,8 @@ def _told(known: Known, narrative: str, days: pd.DatetimeIndex, modality: str | 
     stories = known.carried[(known.carried["narrative"] == narrative) & (known.carried["direction"] > 0)]
     if modality is not None:
         stories = stories[stories["modality"] == modality]
-    daily = daily_shift(known.totals, stories, Poles(("safe_haven",), (narrative,), (narrative,)))
+    counted = stories.assign(n_carrying=1, n_split=0)
+    daily = daily_shift(known.totals, counted, Poles(("safe_haven",), (narrative,), (narrative,)))
     ratio = daily["devaluation"].astype("float64").reindex(days).ffill(limit=STALE_NEWS_DAYS)
     _, lack = _news(known, days)
     if not lack and np.isnan(ratio.iloc[-1]):

@@ -11,7 +11,7 @@ import numpy as np
 from analysis.shift import POLES, daily_rates
 from config.definitions import live_tagger_name
 from models.database import Database
-from models.store.stories import story_frames
+from models.store.stories import Seen, story_frames
 
 
 def main(addresses: list[str]) -> None:
@@ -20,15 +20,8 @@ def main(addresses: list[str]) -> None:
     stories = 0
     for address in addresses:
         with Database.open(address).read() as session:
-            frames = story_frames(
-                session,
-                start=None,
-                end=now,
-                as_of=now,
-                tagger=live_tagger_name(),
-                narratives=list(POLES.all),
-                outlet=None,
-            )
+            seen = Seen(as_of=now, tagger=live_tagger_name(), start=None, end=now)
+            frames = story_frames(session, seen, list(POLES.all), step="day", outlets_apart=True)
         stories += int(frames.totals["n_stories"].sum())
         for narrative, rates in daily_rates(frames.totals, frames.carried).items():
             shares[narrative].append(float(np.nanmedian(rates)))

@@ -43,7 +43,7 @@ class Article(SQLModel, table=True):
     language: str = "en"
     origin: str
     event_at: datetime = Field(sa_type=UTCDateTime)
-    known_at: datetime = Field(sa_type=UTCDateTime)
+    known_at: datetime = Field(sa_type=UTCDateTime, index=True)
     knowledge: str
     date_note: str | None = None
     """Why the publisher's date was replaced, if it was."""
@@ -78,7 +78,7 @@ class Revision(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     article_id: int = Field(foreign_key="articles.id")
-    seen_at: datetime = Field(sa_type=UTCDateTime)
+    seen_at: datetime = Field(sa_type=UTCDateTime, index=True)
     title: str
     summary: str = ""
     body: str = ""

@@ -24,6 +24,8 @@ BUSY_SECONDS = 10
 AWAY = ("08", "28", "3D", "53", "57")
 """Classes of PostgreSQL's error codes that mean the server, and not the statement: connection, access, resources."""
 MIGRATIONS = Path(__file__).parent / "migrations"
+COUNTED_SINCE = "0009"
+"""The version since which stories are counted as models.store.rollups counts them; an older store is counted anew."""
 
 
 class Database:
@@ -87,7 +89,8 @@ class Database:
         head = ScriptDirectory.from_config(config).get_current_head()
         with self._translated():
             with self.engine.connect() as connection:
-                if MigrationContext.configure(connection).get_current_revision() == head:
+                found = MigrationContext.configure(connection).get_current_revision()
+                if found == head:
                     return False
             # SQLite changes a table by making it anew, which those that refer to it would forbid
             with (
@@ -99,6 +102,10 @@ class Database:
                     connection.exec_driver_sql("select pg_advisory_xact_lock(20180320)")
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+                if found is not None and found < COUNTED_SINCE:
+                    from models.store.rollups import rebuild
+
+                    rebuild(Session(connection))
         return True
 
     def close(self) -> None:

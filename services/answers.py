@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -27,13 +27,20 @@ class Answer:
 
     def records(self) -> list[dict[str, Any]]:
         """The rows as plain values; instants as ISO text in UTC."""
-        return [{name: plain(value) for name, value in asdict(row).items()} for row in self.rows]
+        names = columns(self.row_type)
+        return [{name: plain(getattr(row, name)) for name in names} for row in self.rows]
 
 
 def plain(value: Any) -> Any:
-    """An instant as 2020-03-09T00:00:00Z, a day as 2020-03-09; everything else as it is."""
+    """An instant as 2020-03-09T00:00:00Z, a day as 2020-03-09, a row within a row as an object; else as it is."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: plain(getattr(value, name)) for name in columns(type(value))}
     return value.isoformat() if isinstance(value, date) else value
 
 

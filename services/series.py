@@ -99,19 +99,19 @@ def _intensity(session: Session, keys: list[str], question: Question, scope: Sco
     told: dict[str, Any] = {
         "direction": None if question.direction is None else DIRECTIONS[question.direction],
         "modality": question.modality,
-        "asset": question.asset,
     }
-    frames = _frames(session, question, scope, keys, history=False, **told)
-    seen: dict[str, Any] = {"as_of": scope.as_of, "tagger": question.tagger, "outlet": question.outlet}
+    seen = _seen(question, scope)
+    step: story_store.Step = "hour" if question.bucket == "hour" else "day"
+    frames = story_store.story_frames(session, seen, keys, step=step, **told)
     by_outlet = None
     if question.measure == "index":
-        own = story_store.outlet_frames(session, end=scope.end, narratives=keys, **seen, **told)
+        own = story_store.outlet_frames(session, replace(seen, start=None), keys, step=step, **told)
         by_outlet = ByOutlet(own.totals, own.carried)
     points = intensity_points(
         frames.totals,
         frames.carried,
         story_store.fetch_counts(session, start=scope.start, end=min(scope.end, scope.as_of)),
-        brought=story_store.outlets_of(session, set(frames.carried["story_id"].tolist()), **seen),
+        brought=story_store.breadth_frame(session, seen, keys, step=step, **told),
         narratives=keys,
         starts=scope.starts,
         bucket=question.bucket,
@@ -148,15 +148,8 @@ def tone(session: Session, asset: str, question: Question, *, now: datetime) -> 
     """Mean tone of the stories about an asset, by bucket. Raises: UnknownName, BadRange."""
     definitions.asset(asset)
     scope = scope_of(session, question, now)
-    tones = story_store.asset_tones(
-        session,
-        start=scope.start,
-        end=scope.end,
-        as_of=scope.as_of,
-        tagger=question.tagger,
-        asset=asset,
-        outlet=question.outlet,
-    )
+    step: story_store.Step = "hour" if question.bucket == "hour" else "day"
+    tones = story_store.asset_tones(session, _seen(question, scope), asset, step=step)
     points = tone_points(
         tones,
         asset=asset,
@@ -173,8 +166,14 @@ def shift(session: Session, question: Question, *, now: datetime) -> Answer:
     return _shift(session, question, scope_of(session, question, now))
 
 
+def history(session: Session, question: Question, scope: Scope) -> story_store.StoryFrames:
+    """The stories of θ by day and outlet, from the first one known on."""
+    seen = replace(_seen(question, scope), start=None, asset=None)
+    return story_store.story_frames(session, seen, list(POLES.all), step="day", outlets_apart=True)
+
+
 def _shift(session: Session, question: Question, scope: Scope) -> Answer:
-    frames = _frames(session, question, scope, list(POLES.all), history=True)
+    frames = history(session, question, scope)
     prior = definitions.prior_rates(question.tagger) if question.prior_rates else None
     points = shift_points(
         frames.totals,
@@ -283,18 +282,14 @@ def scope_of(session: Session, question: Question, now: datetime) -> Scope:
     return Scope(buckets, floor_one(start, question.bucket), end_of(buckets[-1], question.bucket), as_of)
 
 
-def _frames(
-    session: Session, question: Question, scope: Scope, narratives: list[str], *, history: bool, **told: Any
-) -> story_store.StoryFrames:
-    return story_store.story_frames(
-        session,
-        start=None if history else scope.start,
-        end=scope.end,
+def _seen(question: Question, scope: Scope) -> story_store.Seen:
+    return story_store.Seen(
         as_of=scope.as_of,
         tagger=question.tagger,
-        narratives=narratives,
+        start=scope.start,
+        end=scope.end,
         outlet=question.outlet,
-        **told,
+        asset=question.asset,
     )
 
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 
+from analysis.synthetic import CARRIED, TOTALS
+
 FIRST = datetime(2019, 1, 1, tzinfo=UTC)
 USUAL = {"safe_haven": 0.03, "debasement": 0.02, "fiscal_stress": 0.02, "liquidity": 0.05}
 
@@ -22,26 +24,23 @@ def news(
     `rate(narrative, day)` is the share of that day's stories that carry the narrative.
     """
     rng = np.random.default_rng(seed)
-    totals, carried, story = [], [], 0
+    totals, carried = [], []
     for day in range(days):
-        hour = pd.Timestamp(FIRST + timedelta(days=day, hours=12))
+        hour = FIRST + timedelta(days=day, hours=12)
         n = int(rng.poisson(a_day))
         if n:
-            totals.append((hour, n, n, n))
+            totals.append((hour, "A", n, n, n))
         for _ in range(n):
-            story += 1
-            for name in USUAL:
-                if rng.random() < rate(name, day):
-                    carried.append((story, hour, 1, name, 1, None))
+            carried += [(hour, "A", name, 1, "", 1, 1, 0) for name in USUAL if rng.random() < rate(name, day)]
     return frames(totals, carried)
 
 
 def frames(totals: list[tuple[object, ...]], carried: list[tuple[object, ...]]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    first = pd.DataFrame(totals, columns=["hour", "n_stories", "n_articles", "n_squared"])
-    second = pd.DataFrame(carried, columns=["story_id", "hour", "n_articles", "narrative", "direction", "modality"])
+    """(hour, outlet, n_stories, n_articles, n_squared); (hour, outlet, narrative, direction, modality, counts …)."""
+    first, second = pd.DataFrame(totals, columns=TOTALS), pd.DataFrame(carried, columns=CARRIED)
     for frame in (first, second):
         frame["hour"] = pd.to_datetime(frame["hour"], utc=True).astype("datetime64[us, UTC]")
-    return first.astype(dict.fromkeys(["n_stories", "n_articles", "n_squared"], "int64")), second
+    return tuple(frame.astype({name: "int64" for name in frame if name.startswith("n_")}) for frame in (first, second))
 
 
 def until(frame: pd.DataFrame, day: int) -> pd.DataFrame:

@@ -11,9 +11,8 @@ from analysis.buckets import starts
 from analysis.intensity import ByOutlet, beside, intensity_points, wilson
 
 NOTHING = pd.DataFrame({"hour": pd.to_datetime([], utc=True), "attempts": [], "answered": []})
-NOBODY = pd.DataFrame(
-    {"story_id": pd.Series([], dtype=object), "outlet": [], "hour": pd.to_datetime([], utc=True).as_unit("us")}
-)
+NEVER = pd.to_datetime([], utc=True).as_unit("us")
+NOBODY = pd.DataFrame({"hour": NEVER, "narrative": [], "outlet": [], "brought": NEVER, "n_stories": []})
 OUTLETS = 6
 
 
@@ -35,13 +34,19 @@ def points(
         totals,
         carried,
         fetches,
-        brought=brought.astype({"story_id": carried["story_id"].dtype}),
+        brought=brought,
         narratives=list(names),
         starts=buckets,
         bucket=bucket,
         weighting=weighting,
         now=now or FIRST + timedelta(days=999),
         by_outlet=by_outlet,
+    )
+
+
+def of_liquidity(hours, outlets, brought):
+    return pd.DataFrame(
+        {"hour": hours, "narrative": "liquidity", "outlet": outlets, "brought": brought, "n_stories": 1}
     )
 
 
@@ -74,7 +79,7 @@ def index(by_outlet, *, days, **more):
 
 def test_share_counts_stories_once_and_articles_each() -> None:
     hour = pd.Timestamp(FIRST + timedelta(hours=5))
-    totals, carried = frames([(hour, 4, 10, 52)], [(1, hour, 7, "liquidity", 1, "actual")])
+    totals, carried = frames([(hour, "", 4, 10, 52)], [(hour, "", "liquidity", 1, "actual", 1, 7, 0)])
     story, article = points(totals, carried)[0], points(totals, carried, weighting="article")[0]
     assert (story.intensity, article.intensity) == (0.25, 0.7)
     assert (story.n_stories, story.n_articles, story.n_carrying, story.echo) == (4, 10, 1, 6)
@@ -83,7 +88,7 @@ def test_share_counts_stories_once_and_articles_each() -> None:
 
 
 def test_no_story_is_none_and_never_zero() -> None:
-    totals, carried = frames([(pd.Timestamp(FIRST), 30, 30, 30)], [])
+    totals, carried = frames([(pd.Timestamp(FIRST), "", 30, 30, 30)], [])
     first, second, _ = points(totals, carried)
     assert (first.intensity, first.thin) == (0.0, False)
     assert first.low == 0.0
@@ -100,7 +105,7 @@ def test_an_empty_store_gives_gaps_and_no_warning() -> None:
 
 
 def test_a_bucket_is_open_until_its_end_and_the_grace_after_it() -> None:
-    totals, carried = frames([(pd.Timestamp(FIRST), 30, 30, 30)], [])
+    totals, carried = frames([(pd.Timestamp(FIRST), "", 30, 30, 30)], [])
     end = FIRST + timedelta(days=1)
     assert points(totals, carried, days=1, now=end + timedelta(minutes=59))[0].open
     assert not points(totals, carried, days=1, now=end + timedelta(minutes=60))[0].open
@@ -151,11 +156,11 @@ def test_breadth_tells_one_outlet_s_stories_from_everybody_s() -> None:
     hour = pd.Timestamp(FIRST)
     hours = [hour] * 4 + [hour + pd.Timedelta(days=1)] * 4
     totals, carried = frames(
-        [(hours[0], 30, 30, 30), (hours[-1], 30, 30, 30)],
-        [(story, at, 1, "liquidity", 1, "actual") for story, at in enumerate(hours)],
+        [(hours[0], "", 30, 30, 30), (hours[-1], "", 30, 30, 30)],
+        [(at, "", "liquidity", 1, "actual", 1, 1, 0) for at in hours],
     )
     outlets = ["A", "A", "A", "A", "A", "A", "B", "C"]
-    brought = pd.DataFrame({"story_id": range(8), "outlet": outlets, "hour": hours})
+    brought = of_liquidity(hours, outlets, hours)
     one, several, none = points(totals, carried, brought=brought)
     assert (one.n_outlets, one.outlets_effective) == (1, 1.0)
     assert (several.n_outlets, several.outlets_effective) == (3, round(16 / 6, 6))
@@ -164,9 +169,9 @@ def test_breadth_tells_one_outlet_s_stories_from_everybody_s() -> None:
 
 def test_a_copy_of_the_next_day_is_not_breadth_of_this_one() -> None:
     hour = pd.Timestamp(FIRST)
-    totals, carried = frames([(hour, 30, 32, 36)], [(1, hour, 3, "liquidity", 1, "actual")])
+    totals, carried = frames([(hour, "", 30, 32, 36)], [(hour, "", "liquidity", 1, "actual", 1, 3, 0)])
     copies = [hour, hour + pd.Timedelta(hours=20), hour + pd.Timedelta(hours=30)]
-    brought = pd.DataFrame({"story_id": 1, "outlet": ["A", "B", "C"], "hour": copies})
+    brought = of_liquidity([hour] * 3, ["A", "B", "C"], copies)
     assert points(totals, carried, brought=brought)[0].n_outlets == 2
     assert points(totals, carried, brought=brought, bucket="week")[0].n_outlets == 3
 

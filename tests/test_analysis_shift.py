@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from synthetic import FIRST, USUAL, frames, news, until
 
 from analysis.buckets import starts
-from analysis.shift import WARM_UP_DAYS, daily_shift, ready_on, shift_points
+from analysis.shift import WARM_UP_DAYS, ready_on, record_of, shift_points
 from config.definitions import PriorRate
 from models.derived import ShiftPoint
 from models.errors import BadRange
@@ -111,21 +111,13 @@ def test_the_interval_of_theta_holds_one_half_when_nothing_changed() -> None:
 
 
 def test_a_story_in_both_poles_gives_each_half() -> None:
-    hour = pd.Timestamp(FIRST)
-    totals, carried = frames(
-        [(hour, 2, 2, 2)],
-        [(1, hour, 1, "safe_haven", 1, None), (1, hour, 1, "debasement", 1, None), (2, hour, 1, "liquidity", 1, None)],
-    )
-    from analysis.shift import POLES, _pole_counts
-
-    counts = _pole_counts(carried, pd.DatetimeIndex([hour]), POLES)
-    assert {name: values.iloc[0] for name, values in counts.items()} == {
-        "safe_haven": 0.5,
-        "debasement": 0.5,
-        "fiscal_stress": 0.0,
-        "liquidity": 1.0,
-    }
-    assert len(daily_shift(totals, carried)) == 1
+    totals, carried = news(200, seed=3, rate=lambda name, day: 0.1)
+    both = carried.assign(n_split=carried["n_carrying"] * carried["narrative"].isin(["safe_haven", "debasement"]))
+    record = record_of(totals, both)
+    halves = dict(zip(record.names, record.k.sum(axis=(1, 2)), strict=True))
+    ones = dict(zip(record.names, record_of(totals, carried).k.sum(axis=(1, 2)), strict=True))
+    assert halves["safe_haven"] == pytest.approx(ones["safe_haven"] / 2, rel=0.01)
+    assert halves["liquidity"] == ones["liquidity"]
 
 
 def test_fading_stories_move_nothing() -> None:

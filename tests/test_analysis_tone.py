@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -14,12 +15,17 @@ DAY = datetime(2020, 3, 9, tzinfo=UTC)
 
 
 def points(tones: list[float], copies: list[int] | None = None, **options: str) -> TonePoint:
+    tone, n = np.array(tones), np.array(copies or [1] * len(tones))
     frame = pd.DataFrame(
         {
-            "story_id": range(len(tones)),
             "hour": pd.to_datetime([DAY] * len(tones), utc=True).astype("datetime64[us, UTC]"),
-            "n_articles": copies or [1] * len(tones),
-            "tone": tones,
+            "n_stories": 1,
+            "n_articles": n,
+            "n_squared": n**2,
+            "tone": tone,
+            "tone_squared": tone**2,
+            "tone_by_article": n * tone,
+            "tone_squared_by_article": n * tone**2,
         }
     )
     weighting = options.get("weighting", "story")

@@ -37,9 +37,9 @@ def news(*told: tuple[str, int, str | None, dict[int, int]], days: int = DAYS) -
             count = counts.get(day, count)
             for _ in range(count):
                 story += 1
-                rows.append((story, FIRST + day * DAY, narrative, direction, modality))
-    totals = pd.DataFrame({"hour": [FIRST + day * DAY for day in range(days)], "n_stories": 40})
-    carried = pd.DataFrame(rows, columns=["story_id", "hour", "narrative", "direction", "modality"])
+                rows.append((story, FIRST + day * DAY, "A", narrative, direction, modality))
+    totals = pd.DataFrame({"hour": [FIRST + day * DAY for day in range(days)], "outlet": "A", "n_stories": 40})
+    carried = pd.DataFrame(rows, columns=["story_id", "hour", "outlet", "narrative", "direction", "modality"])
     for frame in (totals, carried):
         frame["hour"] = pd.to_datetime(frame["hour"], utc=True).astype("datetime64[us, UTC]")
     return totals, carried.astype({"story_id": "int64", "direction": "int64"})

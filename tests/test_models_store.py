@@ -12,7 +12,7 @@ from models.prices import FoundBar, FoundPoint
 from models.store.articles import Added, add_articles, find_articles, get_article, remove_text
 from models.store.feeds import due_feeds, list_feeds, seed_feeds
 from models.store.prices import Kept, add_bars, add_points, read_bars
-from models.store.stories import story_frames
+from models.store.stories import Seen, story_frames
 from models.store.tags import count_other_languages, count_untagged, save_tags, tags_of, untagged
 from models.tags import Text
 
@@ -70,12 +70,12 @@ def test_a_revised_article_keeps_counting_until_its_new_wording_is_read(database
     tag_all(database, now)
     with database.write() as session:
         add_articles(session, [found_article("liquidity+ : hope", DAY, identity="a")], now=now)
-    scope = {"start": None, "end": now, "as_of": now, "tagger": "fake@1", "narratives": ["safe_haven", "liquidity"]}
+    seen, narratives = Seen(as_of=now, tagger="fake@1", start=None, end=now), ["safe_haven", "liquidity"]
     with database.read() as session:
-        assert story_frames(session, **scope).carried["narrative"].tolist() == ["safe_haven"]
+        assert story_frames(session, seen, narratives).carried["narrative"].tolist() == ["safe_haven"]
     tag_all(database, now)
     with database.read() as session:
-        assert story_frames(session, **scope).carried["narrative"].tolist() == ["liquidity"]
+        assert story_frames(session, seen, narratives).carried["narrative"].tolist() == ["liquidity"]
 
 
 def test_articles_come_newest_first_page_by_page_and_filtered(database: Database, now: datetime) -> None:
@@ -118,10 +118,10 @@ def test_stories_are_counted_once_at_their_first_known_copy(database: Database, 
     with database.write() as session:
         add_articles(session, found, now=now)
     tag_all(database, now)
-    scope = {"start": None, "end": DAY + timedelta(days=1), "tagger": "fake@1", "narratives": ["safe_haven"]}
+    seen = Seen(as_of=now, tagger="fake@1", start=None, end=DAY + timedelta(days=1))
     with database.read() as session:
-        late = story_frames(session, as_of=now, **scope)
-        early = story_frames(session, as_of=DAY + 3 * HOUR, **scope)
+        late = story_frames(session, seen, ["safe_haven"])
+        early = story_frames(session, replace(seen, as_of=DAY + 3 * HOUR), ["safe_haven"])
     assert late.totals[["n_stories", "n_articles", "n_squared"]].values.tolist() == [[2, 3, 5]]
     assert early.totals[["n_stories", "n_articles", "n_squared"]].values.tolist() == [[2, 2, 2]]
     assert late.totals["hour"].iloc[0] == DAY + 2 * HOUR

@@ -10,6 +10,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from models.articles import Article, Revision, Story
+from models.store import rollups
 from models.store.sql import chunks, new_ids, one_at_a_time, table_of
 
 
@@ -85,6 +86,7 @@ def save_stories(
         connection.execute(
             update(articles).where(articles.c.id == bindparam("article")).values(story_id=bindparam("story")), placed
         )
+        rollups.count_placed(session, list(stories))
 
 
 def _lead_rows(leads: Mapping[int, FirstWording], key: str) -> list[dict[str, Any]]:

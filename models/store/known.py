@@ -39,8 +39,8 @@ def known_stories(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Stories by the UTC hour in which they became known: by their first copy, in its first wording that was read.
 
-    Returns: how many, columns hour, n_stories; and one row per (story, narrative) that is labelled, columns story_id,
-    hour, narrative, direction, modality. Those known later than LATE are left out.
+    Returns: how many, columns hour, outlet (of that copy), n_stories; and one row per (story, narrative) that is
+    labelled, columns story_id, hour, outlet, narrative, direction, modality. Those known later than LATE are left out.
     """
     wording = (
         select(col(Revision.article_id).label("article_id"), func.min(col(Revision.id)).label("revision_id"))
@@ -54,6 +54,7 @@ def known_stories(
             col(Article.story_id),
             utc_hour(col(Article.event_at)).label("published"),
             utc_hour(col(Revision.seen_at)).label("hour"),
+            col(Article.outlet),
             wording.c.revision_id,
             func.row_number()
             .over(partition_by=col(Article.story_id), order_by=(col(Revision.seen_at), col(Article.id)))
@@ -65,13 +66,15 @@ def known_stories(
         .subquery()
     )
     leads = select(copies).where(copies.c.place == 1).cte("leads")
-    totals = select(leads.c.published, leads.c.hour, func.count()).group_by(leads.c.published, leads.c.hour)
+    place = leads.c.published, leads.c.hour, leads.c.outlet
+    totals = select(*place, func.count()).group_by(*place)
     tagged = and_(col(NarrativeTag.revision_id) == leads.c.revision_id, col(NarrativeTag.tagger) == tagger)
     carried = (
         select(
             leads.c.story_id,
             leads.c.published,
             leads.c.hour,
+            leads.c.outlet,
             col(NarrativeTag.narrative),
             col(NarrativeTag.direction),
             col(NarrativeTag.modality),
@@ -80,9 +83,9 @@ def known_stories(
         .where(col(NarrativeTag.label).is_(True), col(NarrativeTag.narrative).in_(narratives))
         .order_by(leads.c.story_id, col(NarrativeTag.narrative))
     )
-    counted = _in_time(session, totals, ["published", "hour", "n_stories"])
-    by_hour = counted.astype({"n_stories": "int64"}).groupby("hour")["n_stories"].sum().reset_index()
-    names = ["story_id", "published", "hour", "narrative", "direction", "modality"]
+    counted = _in_time(session, totals, ["published", "hour", "outlet", "n_stories"])
+    by_hour = counted.astype({"n_stories": "int64"}).groupby(["hour", "outlet"])["n_stories"].sum().reset_index()
+    names = ["story_id", "published", "hour", "outlet", "narrative", "direction", "modality"]
     return by_hour, _in_time(session, carried, names).astype({"story_id": "int64", "direction": "int64"})
 
 

@@ -1,32 +1,39 @@
-"""Stories as statistics need them: counted by hour, and by what they carry, as they were known at an instant."""
+"""Stories as statistics need them, as they were known at an instant: sums of the rollups, by hour or day."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 import pandas as pd
-from sqlalchemy import and_, case, func, select
-from sqlmodel import Session, col
+from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlmodel import Session, SQLModel, col
 
 from models.articles import Article, Revision
 from models.feeds import Fetch
-from models.store.sql import chunks, utc_hour
-from models.tags import AssetMention, NarrativeTag, Tagging
+from models.rollups import BreadthRollup, StoryRollup, ToneRollup
+from models.store.rollups import EPOCH, HOUR, KEYS, TONE_UNITS, VALUES, Cells, hour_number, lately
+from models.store.sql import table_of, utc_hour
+from models.tags import Tagging
 
-SPREAD = timedelta(days=4)
-"""Copies of a story lie within this time of one another: two days before or after its lead (ingest.copies)."""
-BROUGHT = ["story_id", "outlet", "hour"]
+Step = Literal["hour", "day"]
+HOURS: dict[Step, int] = {"hour": 1, "day": 24}
+TONES = VALUES[ToneRollup]
+PLACES = {"event_hour": "hour", "brought_hour": "brought"}
+"""Keys that are hours, and what they are called as instants."""
+BROUGHT = ["hour", "narrative", "outlet", "brought", "n_stories"]
 
 
 @dataclass(frozen=True, slots=True)
 class StoryFrames:
     """Stories that were known and read by the tagger, each standing where its first known copy was published.
 
-    totals: one row per UTC hour with stories; columns hour (aware), n_stories, n_articles, n_squared (sum of squared
-        copies, from which the effective n of article weighting follows).
-    carried: one row per (story, narrative) that is labelled; columns story_id, hour, n_articles, narrative, direction,
-        modality.
+    A row where there are any; hour is aware UTC, and the start of the day where days are asked for.
+
+    totals: columns hour, outlet, n_stories, n_articles, n_squared (sum of squared copies, from which the effective n of
+        article weighting follows).
+    carried: labelled stories; columns hour, outlet, narrative, direction, modality, n_carrying, n_articles, n_split
+        (that build both poles of the shift).
+    outlet is that of the first known copy where outlets are asked apart, else empty.
     """
 
     totals: pd.DataFrame
@@ -45,196 +52,161 @@ class OutletFrames:
     carried: pd.DataFrame
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Whose stories are counted, and as they were known when."""
+
+    as_of: datetime
+    tagger: str
+    start: datetime | None
+    """None: from the first on. Instants are whole hours; the range is half-open."""
+    end: datetime
+    outlet: str | None = None
+    """Only this outlet's copies."""
+    asset: str | None = None
+    """Only stories that name it."""
+
+
 def story_frames(
     session: Session,
-    *,
-    start: datetime | None,
-    end: datetime,
-    as_of: datetime,
-    tagger: str,
+    seen: Seen,
     narratives: list[str],
+    *,
+    step: Step = "hour",
+    outlets_apart: bool = False,
     direction: int | None = None,
     modality: str | None = None,
-    outlet: str | None = None,
-    asset: str | None = None,
 ) -> StoryFrames:
-    """Stories published in [start, end) as known at `as_of`; with an asset those that name it.
-
-    With a direction or modality `carried` has only the labels that say it.
-    """
-    leads = _leads(start=start, end=end, as_of=as_of, tagger=tagger, outlet=outlet, asset=asset)
-    hour = utc_hour(leads.c.event_at)
-    totals = (
-        select(hour.label("hour"), func.count(), func.sum(leads.c.copies), func.sum(leads.c.copies * leads.c.copies))
-        .group_by(hour)
-        .order_by(hour)
-    )
-    carried = select(
-        leads.c.story_id,
-        utc_hour(leads.c.event_at),
-        leads.c.copies,
-        col(NarrativeTag.narrative),
-        col(NarrativeTag.direction),
-        col(NarrativeTag.modality),
-    ).order_by(leads.c.story_id, col(NarrativeTag.narrative))
-    carried = _labelled(carried, leads, tagger, narratives, direction, modality)
+    """With a direction or modality `carried` has only the labels that say it. Outlets apart: not with an asset."""
+    scope = "own" if seen.outlet is not None else "lead" if outlets_apart else "all"
+    found = _sums(session, StoryRollup, seen, narratives, step, scope=scope)
     return StoryFrames(
-        totals=_frame(session, totals, ["hour", "n_stories", "n_articles", "n_squared"]),
-        carried=_frame(session, carried, ["story_id", "hour", "n_articles", "narrative", "direction", "modality"]),
+        totals=found[found["narrative"] == ""][["hour", "outlet", "n_stories", "n_articles", "n_squared"]],
+        carried=_labelled(found, direction, modality).rename(columns={"n_stories": "n_carrying"})[
+            ["hour", "outlet", "narrative", "direction", "modality", "n_carrying", "n_articles", "n_split"]
+        ],
     )
 
 
-def outlets_of(
-    session: Session, stories: Collection[int], *, as_of: datetime, tagger: str, outlet: str | None = None
+def breadth_frame(
+    session: Session,
+    seen: Seen,
+    narratives: list[str],
+    *,
+    step: Step = "hour",
+    direction: int | None = None,
+    modality: str | None = None,
 ) -> pd.DataFrame:
-    """When each outlet first brought each of the stories, by copies known at `as_of` and read by the tagger.
+    """Which outlets brought the stories that carry a narrative, all copies included, and by when.
 
-    Columns story_id, outlet, hour (of publication).
+    Columns hour (of the story), narrative, outlet, brought (hour of the outlet's first copy), n_stories.
     """
-    read = (
-        select(col(Tagging.revision_id))
-        .join(Revision, and_(col(Tagging.revision_id) == Revision.id, col(Tagging.tagger) == tagger))
-        .where(col(Revision.article_id) == Article.id, col(Revision.seen_at) <= as_of)
-    )
-    query = (
-        select(col(Article.story_id), col(Article.outlet), utc_hour(func.min(col(Article.event_at))))
-        .where(col(Article.known_at) <= as_of, read.exists())
-        .group_by(col(Article.story_id), col(Article.outlet))
-    )
-    if outlet is not None:
-        query = query.where(col(Article.outlet) == outlet)
-    ids = sorted(stories)
-    parts = chunks(ids) if ids else [ids]
-    return pd.concat([_frame(session, query.where(col(Article.story_id).in_(part)), BROUGHT) for part in parts])
+    if seen.outlet is not None:
+        own = story_frames(session, seen, narratives, step=step, direction=direction, modality=modality).carried
+        return own.assign(brought=own["hour"], n_stories=own["n_carrying"])[BROUGHT]
+    return _labelled(_sums(session, BreadthRollup, seen, narratives, step), direction, modality)[BROUGHT]
 
 
 def outlet_frames(
     session: Session,
-    *,
-    end: datetime,
-    as_of: datetime,
-    tagger: str,
+    seen: Seen,
     narratives: list[str],
+    *,
+    step: Step = "hour",
     direction: int | None = None,
     modality: str | None = None,
-    outlet: str | None = None,
-    asset: str | None = None,
 ) -> OutletFrames:
-    """Each outlet's own stories published before `end`, from the first on; otherwise as story_frames."""
-    leads = _leads(start=None, end=end, as_of=as_of, tagger=tagger, outlet=outlet, asset=asset, by_outlet=True)
-    hour = utc_hour(leads.c.event_at)
-    nth = func.row_number().over(partition_by=leads.c.story_id, order_by=(leads.c.event_at, leads.c.outlet))
-    placed = select(hour.label("hour"), leads.c.outlet, nth.label("nth")).subquery()
-    totals = select(placed.c.hour, placed.c.outlet, func.count(), func.sum(2 * placed.c.nth - 1)).group_by(
-        placed.c.hour, placed.c.outlet
-    )
-    carried = select(hour.label("hour"), leads.c.outlet, col(NarrativeTag.narrative), func.count()).group_by(
-        hour, leads.c.outlet, col(NarrativeTag.narrative)
-    )
-    carried = _labelled(carried, leads, tagger, narratives, direction, modality)
+    found = _sums(session, StoryRollup, seen, narratives, step, scope="own")
+    totals = found[found["narrative"] == ""].assign(n_squared=lambda f: f["n_stories" if seen.outlet else "n_nth"])
+    carried = _labelled(found, direction, modality).rename(columns={"n_stories": "n_carrying"})
     return OutletFrames(
-        totals=_frame(session, totals, ["hour", "outlet", "n_stories", "n_squared"]),
-        carried=_frame(session, carried, ["hour", "outlet", "narrative", "n_carrying"]),
+        totals=totals[["hour", "outlet", "n_stories", "n_squared"]],
+        carried=carried.groupby(["hour", "outlet", "narrative"])["n_carrying"].sum().reset_index(),
     )
 
 
-def asset_tones(
-    session: Session,
-    *,
-    start: datetime,
-    end: datetime,
-    as_of: datetime,
-    tagger: str,
-    asset: str,
-    outlet: str | None = None,
-) -> pd.DataFrame:
-    """Stories published in [start, end) that are about the asset, as known at `as_of`, where a tone was told.
+def asset_tones(session: Session, seen: Seen, asset: str, *, step: Step = "hour") -> pd.DataFrame:
+    """Tones of the stories that are about the asset, where one was told, summed by hour.
 
-    Columns story_id, hour, n_articles, tone.
+    Columns hour, n_stories, n_articles, n_squared, and the sums of tone and tone_squared, also by_article.
     """
-    leads = _leads(start=start, end=end, as_of=as_of, tagger=tagger, outlet=outlet)
-    query = (
-        select(leads.c.story_id, utc_hour(leads.c.event_at), leads.c.copies, col(AssetMention.tone))
-        .join(
-            AssetMention,
-            and_(col(AssetMention.revision_id) == leads.c.revision_id, col(AssetMention.tagger) == tagger),
-        )
-        .where(col(AssetMention.asset) == asset, col(AssetMention.tone).is_not(None))
-        .order_by(leads.c.story_id)
-    )
-    return _frame(session, query, ["story_id", "hour", "n_articles", "tone"])
+    about = Seen(seen.as_of, seen.tagger, seen.start, seen.end, seen.outlet, asset)
+    found = _sums(session, ToneRollup, about, [], step, scope="all" if seen.outlet is None else "own")
+    for name in TONES:
+        if name.startswith("tone"):
+            found[name] = found[name] / TONE_UNITS ** (2 if "squared" in name else 1)
+    return found[["hour", *TONES]]
 
 
-def _labelled(
-    query: Any, leads: Any, tagger: str, narratives: list[str], direction: int | None, modality: str | None
-) -> Any:
-    """The query over the labels of the leads' wordings: of these narratives, that say this."""
-    query = query.join(
-        NarrativeTag, and_(col(NarrativeTag.revision_id) == leads.c.revision_id, col(NarrativeTag.tagger) == tagger)
-    ).where(col(NarrativeTag.label).is_(True), col(NarrativeTag.narrative).in_(narratives))
+def _labelled(found: pd.DataFrame, direction: int | None, modality: str | None) -> pd.DataFrame:
+    labels = found[found["narrative"] != ""]
     if direction is not None:
-        query = query.where(col(NarrativeTag.direction) == direction)
-    return query if modality is None else query.where(col(NarrativeTag.modality) == modality)
+        labels = labels[labels["direction"] == direction]
+    return labels if modality is None else labels[labels["modality"] == modality]
 
 
-def _leads(
-    *,
-    start: datetime | None,
-    end: datetime,
-    as_of: datetime,
-    tagger: str,
-    outlet: str | None,
-    asset: str | None = None,
-    by_outlet: bool = False,
-) -> Any:
-    """Per story: its first known copy, the copy's newest wording that was read, and how many copies were known.
+def _sums(
+    session: Session, rollup: type[SQLModel], seen: Seen, narratives: list[str], step: Step, scope: str | None = None
+) -> pd.DataFrame:
+    """What the cells sum to as it was known; columns hour, the rollup's key but for event_hour, and its values."""
+    table = table_of(rollup)
+    keys, values = KEYS[rollup], VALUES[rollup]
+    wanted: dict[str, Any] = {"asset": [seen.asset or ""]}
+    if "narrative" in keys:
+        wanted["narrative"] = narratives if rollup is BreadthRollup else ["", *narratives]
+    if scope is not None:
+        wanted["scope"] = [scope]
+    if "scope" in keys and (scope == "all" or seen.outlet is not None):
+        wanted["outlet"] = [seen.outlet or ""]
+    first = None if seen.start is None else hour_number(seen.start)
+    last = hour_number(seen.end - HOUR / 3600)
+    of_hour = seen.as_of.replace(minute=0, second=0, microsecond=0)
+    conditions: list[ColumnElement[bool]] = [table.c[name].in_(allowed) for name, allowed in wanted.items()]
+    conditions += [
+        table.c.tagger == seen.tagger,
+        table.c.known_hour < hour_number(of_hour),
+        table.c.event_hour <= last,
+    ]
+    if first is not None:
+        conditions.append(table.c.event_hour >= first)
+    grouped = [table.c[key] // HOURS[step] if key in PLACES and step != "hour" else table.c[key] for key in keys]
+    query = select(*grouped, *(func.sum(table.c[name]) for name in values)).where(*conditions).group_by(*grouped)
+    rows = [tuple(row) for row in session.execute(query).all()]
+    rows += _recent(lately(session, seen.tagger, since=of_hour, until=seen.as_of), rollup, wanted, first, last, step)
+    frame = pd.DataFrame(rows, columns=[*keys, *values]).astype(dict.fromkeys(values, "int64"))
+    frame = frame.groupby(list(keys), as_index=False)[list(values)].sum()
+    frame = frame[frame["n_stories"] != 0].reset_index(drop=True)
+    for place in [key for key in keys if key in PLACES]:
+        frame[PLACES[place]] = _instants(frame.pop(place) * HOURS[step])
+    return frame
 
-    With an asset the stories of which that wording names it; by outlet, each outlet's own copies of a story apart.
-    """
-    current = (
-        select(col(Revision.article_id).label("article_id"), func.max(col(Revision.id)).label("revision_id"))
-        .join(Tagging, and_(col(Tagging.revision_id) == Revision.id, col(Tagging.tagger) == tagger))
-        .where(col(Revision.seen_at) <= as_of)
-        .group_by(col(Revision.article_id))
-        .subquery()
-    )
-    order = (col(Article.known_at), col(Article.id))
-    copies = [col(Article.story_id), col(Article.outlet)] if by_outlet else [col(Article.story_id)]
-    known = (
-        select(
-            col(Article.story_id),
-            col(Article.outlet),
-            col(Article.event_at),
-            current.c.revision_id,
-            func.row_number().over(partition_by=copies, order_by=order).label("place"),
-            func.count().over(partition_by=copies).label("copies"),
-        )
-        .join(current, current.c.article_id == Article.id)
-        .where(col(Article.story_id).is_not(None), col(Article.known_at) <= as_of, col(Article.event_at) < end + SPREAD)
-    )
-    if start is not None:
-        known = known.where(col(Article.event_at) >= start - SPREAD)
-    if outlet is not None:
-        known = known.where(col(Article.outlet) == outlet)
-    ranked = known.subquery()
-    leads = select(ranked).where(ranked.c.place == 1, ranked.c.event_at < end)
-    if start is not None:
-        leads = leads.where(ranked.c.event_at >= start)
-    if asset is not None:
-        named = select(col(AssetMention.revision_id)).where(
-            col(AssetMention.tagger) == tagger, col(AssetMention.asset) == asset
-        )
-        leads = leads.where(ranked.c.revision_id.in_(named))
-    return leads.cte("leads")
+
+def _recent(
+    cells: Cells, rollup: type[SQLModel], wanted: dict[str, Any], first: int | None, last: int, step: Step
+) -> list[tuple[Any, ...]]:
+    """The rows of these cells that are asked for."""
+    keys = KEYS[rollup]
+    rows = []
+    for (kind, key), values in cells.items():
+        named = dict(zip(keys, key, strict=True)) if kind is rollup else None
+        if named is None or any(named[name] not in allowed for name, allowed in wanted.items()):
+            continue
+        if named["event_hour"] <= last and (first is None or named["event_hour"] >= first):
+            rows.append((*(v // HOURS[step] if k in PLACES else v for k, v in named.items()), *values))
+    return rows
+
+
+def _instants(hours: "pd.Series[int]") -> "pd.Series[pd.Timestamp]":
+    """Hours since 1900 as aware instants."""
+    since = pd.to_timedelta(hours.astype("int64"), unit="h")
+    return (pd.Timestamp(EPOCH) + since).astype("datetime64[us, UTC]")
 
 
 def event_range(session: Session, *, as_of: datetime) -> tuple[datetime | None, datetime | None]:
     """When the earliest and the latest article that were known at `as_of` were published."""
-    query = select(func.min(col(Article.event_at)), func.max(col(Article.event_at))).where(
-        col(Article.known_at) <= as_of
-    )
-    first, last = session.execute(query).one()
-    return first, last
+    known = select(col(Article.event_at)).where(col(Article.known_at) <= as_of).limit(1)  # along the index
+    first = session.scalar(known.order_by(col(Article.event_at), col(Article.id)))
+    return first, session.scalar(known.order_by(col(Article.event_at).desc(), col(Article.id).desc()))
 
 
 def count_read(session: Session, *, start: datetime, end: datetime, as_of: datetime, tagger: str) -> int:
@@ -253,12 +225,8 @@ def fetch_counts(session: Session, *, start: datetime, end: datetime) -> pd.Data
     """Attempts to fetch a feed by UTC hour: columns hour, attempts, answered."""
     hour = utc_hour(col(Fetch.at))
     answered = func.sum(case((col(Fetch.outcome) == "failed", 0), else_=1))
-    query = select(hour.label("hour"), func.count(), answered).where(col(Fetch.at) >= start, col(Fetch.at) < end)
-    return _frame(session, query.group_by(hour).order_by(hour), ["hour", "attempts", "answered"])
-
-
-def _frame(session: Session, query: Any, names: list[str]) -> pd.DataFrame:
-    frame = pd.DataFrame([tuple(row) for row in session.execute(query)], columns=names)
+    query = select(hour, func.count(), answered).where(col(Fetch.at) >= start, col(Fetch.at) < end)
+    rows = [tuple(row) for row in session.execute(query.group_by(hour).order_by(hour))]
+    frame = pd.DataFrame(rows, columns=["hour", "attempts", "answered"])
     frame["hour"] = pd.to_datetime(frame["hour"], utc=True).astype("datetime64[us, UTC]")
-    counts = [name for name in names if name.startswith("n_") or name in ("attempts", "answered")]
-    return frame.astype(dict.fromkeys(counts, "int64"))
+    return frame.astype({"attempts": "int64", "answered": "int64"})

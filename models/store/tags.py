@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, and_, false, func, or_, select
 from sqlmodel import Session, col
 
 from models.articles import Article, Revision
-from models.store.sql import chunks, insert_new
+from models.store import rollups
+from models.store.sql import chunks, insert_new, one_at_a_time
 from models.tags import AssetMention, NarrativeTag, Tagged, Tagging
 
 
@@ -51,7 +52,13 @@ def taggers(session: Session) -> list[str]:
 
 
 def save_tags(session: Session, tagger: str, tagged: Sequence[tuple[int, Tagged]], *, now: datetime) -> None:
-    """Keep what the tagger said of each (revision id, result). What it has already said stays as it is."""
+    """Keep what the tagger said of each (revision id, result), and count it. What it has said before stays as it is."""
+    one_at_a_time(session, "stories")
+    said = {revision for revision, _ in tagged}
+    for part in chunks(sorted(said)):
+        read = select(col(Tagging.revision_id)).where(col(Tagging.revision_id).in_(part), col(Tagging.tagger) == tagger)
+        said.difference_update(session.scalars(read))
+    tagged = [(revision, result) for revision, result in tagged if revision in said]
     insert_new(
         session,
         Tagging,
@@ -91,6 +98,7 @@ def save_tags(session: Session, tagger: str, tagged: Sequence[tuple[int, Tagged]
             for mention in result.assets
         ],
     )
+    rollups.count_tagged(session, tagger, said)
 
 
 def tags_of(

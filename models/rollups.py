@@ -1,0 +1,90 @@
+"""Rollups: stories already counted, so that a series costs by its buckets and not by its articles.
+
+Each row adds to what is known from its known hour on: what was known at an instant is the sum of all rows up to it.
+Hours are whole ones since 1900 (models.store.rollups.hour_number). They are made of the raw rows alone, and can be
+made again at any time.
+"""
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+PANIC_POLE = ("safe_haven",)
+DEVALUATION_POLE = ("debasement", "fiscal_stress", "liquidity")
+"""A story that builds both poles is `split` between them."""
+
+
+class StoryRollup(SQLModel, table=True):
+    """Stories by the hour in which they were published.
+
+    scope: `all` (a story stands where its first known copy does; no outlet), `lead` (the same, by the outlet of that
+    copy; no asset), `own` (each outlet's own copies alone: a story stands where the outlet's first known one does).
+    narrative: empty for all stories; asset: empty for any; direction 0 and modality empty where there is none.
+    """
+
+    __tablename__ = "story_rollups"
+    __table_args__ = (
+        sa.CheckConstraint("scope in ('all', 'lead', 'own')", name="scope_known"),
+        {"sqlite_with_rowid": False},
+    )
+
+    tagger: str = Field(primary_key=True)
+    scope: str = Field(primary_key=True)
+    asset: str = Field(primary_key=True)
+    narrative: str = Field(primary_key=True)
+    outlet: str = Field(primary_key=True)
+    event_hour: int = Field(primary_key=True, sa_type=sa.Integer, sa_column_kwargs={"autoincrement": False})
+    known_hour: int = Field(primary_key=True, sa_type=sa.Integer, sa_column_kwargs={"autoincrement": False})
+    direction: int = Field(primary_key=True, sa_type=sa.Integer, sa_column_kwargs={"autoincrement": False})
+    modality: str = Field(primary_key=True)
+    n_stories: int
+    n_articles: int
+    """Their copies."""
+    n_squared: int
+    """The sum of their squared copies, from which the effective n of article weighting follows."""
+    n_split: int
+    """Stories that build both poles."""
+    n_nth: int
+    """Of scope `own`: 2 i - 1 for the i-th outlet with the story: a text that n outlets bring sums to n squared."""
+
+
+class BreadthRollup(SQLModel, table=True):
+    """Which outlets brought the stories that carry a narrative: by the story's hour and that of the outlet's copy."""
+
+    __tablename__ = "breadth_rollups"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    tagger: str = Field(primary_key=True)
+    asset: str = Field(primary_key=True)
+    narrative: str = Field(primary_key=True)
+    event_hour: int = Field(primary_key=True, sa_type=sa.Integer, sa_column_kwargs={"autoincrement": False})
+    outlet: str = Field(primary_key=True)
+    brought_hour: int = Field(primary_key=True, sa_type=sa.Integer, sa_column_kwargs={"autoincrement": False})
+    known_hour: int = Field(primary_key=True, sa_type=sa.Integer, sa_column_kwargs={"autoincrement": False})
+    direction: int = Field(primary_key=True, sa_type=sa.Integer, sa_column_kwargs={"autoincrement": False})
+    modality: str = Field(primary_key=True)
+    n_stories: int
+
+
+class ToneRollup(SQLModel, table=True):
+    """Tones of the stories about an asset; scope as in StoryRollup. Tones are whole ten-thousandths, squares 1e-8."""
+
+    __tablename__ = "tone_rollups"
+    __table_args__ = (
+        sa.CheckConstraint("scope in ('all', 'own')", name="scope_known"),
+        {"sqlite_with_rowid": False},
+    )
+
+    tagger: str = Field(primary_key=True)
+    scope: str = Field(primary_key=True)
+    asset: str = Field(primary_key=True)
+    outlet: str = Field(primary_key=True)
+    event_hour: int = Field(primary_key=True, sa_type=sa.Integer, sa_column_kwargs={"autoincrement": False})
+    known_hour: int = Field(primary_key=True, sa_type=sa.Integer, sa_column_kwargs={"autoincrement": False})
+    n_stories: int
+    n_articles: int
+    n_squared: int
+    tone: int = Field(sa_type=sa.BigInteger)
+    tone_squared: int = Field(sa_type=sa.BigInteger)
+    tone_by_article: int = Field(sa_type=sa.BigInteger)
+    """Each story's tone as often as it has copies."""
+    tone_squared_by_article: int = Field(sa_type=sa.BigInteger)

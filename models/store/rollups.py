@@ -1,0 +1,326 @@
+"""Keeping the rollups: what a change of the raw rows changes in them, in the same transaction.
+
+stories that change -> their copies and wordings, with and without what is new
+                    -> by instant of knowledge, the cells in which each story counts -> the differences, added
+
+`changes` is the one place that says what a story counts as; the rows of the rollups are sums of it.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, SQLModel, col
+
+from models.articles import Article, Revision
+from models.rollups import DEVALUATION_POLE, PANIC_POLE, BreadthRollup, StoryRollup, ToneRollup
+from models.store.sql import chunks, table_of
+from models.tags import AssetMention, NarrativeTag, Tagging
+
+ROLLUPS: tuple[type[SQLModel], ...] = (StoryRollup, BreadthRollup, ToneRollup)
+EPOCH = datetime(1900, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+TONE_UNITS = 10_000
+REBUILD_BATCH = 2_000
+Cell = tuple[type[SQLModel], tuple[Any, ...]]
+"""A rollup, and the values of its key but for tagger and known hour, in the order of KEYS."""
+Cells = dict[Cell, tuple[int, ...]]
+KEYS = {
+    StoryRollup: ("scope", "asset", "narrative", "outlet", "event_hour", "direction", "modality"),
+    BreadthRollup: ("asset", "narrative", "event_hour", "outlet", "brought_hour", "direction", "modality"),
+    ToneRollup: ("scope", "asset", "outlet", "event_hour"),
+}
+VALUES = {
+    StoryRollup: ("n_stories", "n_articles", "n_squared", "n_split", "n_nth"),
+    BreadthRollup: ("n_stories",),
+    ToneRollup: (
+        "n_stories",
+        "n_articles",
+        "n_squared",
+        "tone",
+        "tone_squared",
+        "tone_by_article",
+        "tone_squared_by_article",
+    ),
+}
+
+
+def hour_number(instant: datetime) -> int:
+    """Whole hours since 1900, of the hour that the instant lies in."""
+    return (instant - EPOCH) // HOUR
+
+
+@dataclass(slots=True)
+class Wording:
+    """A revision that the tagger has read, and what it said of it."""
+
+    revision_id: int
+    seen_at: datetime
+    narratives: list[tuple[str, int, str]] = field(default_factory=list)
+    """(narrative, direction, modality) of each label."""
+    tones: dict[str, float | None] = field(default_factory=dict)
+    """By asset that is named."""
+
+
+@dataclass(slots=True)
+class Copy:
+    article_id: int
+    outlet: str
+    event_at: datetime
+    known_at: datetime
+    wordings: list[Wording] = field(default_factory=list)
+
+    def current(self, at: datetime) -> Wording | None:
+        """The newest wording that was seen by then, if the article was known and any was."""
+        if self.known_at > at:
+            return None
+        return max((one for one in self.wordings if one.seen_at <= at), key=lambda one: one.revision_id, default=None)
+
+
+Story = list[Copy]
+
+
+def changes(
+    stories: Iterable[Story], *, since: datetime | None = None, until: datetime | None = None
+) -> dict[int, Cells]:
+    """What each hour of knowledge adds to the cells; with bounds, what became known in [since, until] alone."""
+    found: dict[int, Cells] = defaultdict(dict)
+    for story in stories:
+        instants = {max(copy.known_at, wording.seen_at) for copy in story for wording in copy.wordings}
+        before: Cells = {}
+        for instant in sorted(instants):
+            if until is not None and instant > until:
+                break
+            now = _cells(story, instant)
+            if since is None or instant >= since:
+                cells = found[hour_number(instant)]
+                for cell in now.keys() | before.keys():
+                    _add(cells, cell, now.get(cell), before.get(cell))
+            before = now
+    return found
+
+
+def _add(cells: Cells, cell: Cell, more: tuple[int, ...] | None, less: tuple[int, ...] | None = None) -> None:
+    if more == less:
+        return
+    zero = (0,) * len(VALUES[cell[0]])
+    sums = zip(cells.get(cell, zero), more or zero, less or zero, strict=True)
+    cells[cell] = tuple(has + plus - minus for has, plus, minus in sums)
+
+
+def _cells(story: Story, at: datetime) -> Cells:
+    """The cells in which the story counts as it was known at an instant, once in each."""
+    cells: Cells = {}
+    known = [(copy, wording) for copy in story if (wording := copy.current(at)) is not None]
+    if not known:
+        return cells
+    known.sort(key=lambda one: (one[0].known_at, one[0].article_id))
+    lead, wording = known[0]
+    hour = hour_number(lead.event_at)
+    for asset in ("", *wording.tones):
+        _count(cells, wording, ("all", asset, "", hour), len(known), 0)
+        brought: dict[str, int] = {}
+        for copy, _ in known:
+            published = hour_number(copy.event_at)
+            brought[copy.outlet] = min(published, brought.get(copy.outlet, published))
+        for narrative, direction, modality in wording.narratives:
+            for outlet, published in brought.items():
+                cells[BreadthRollup, (asset, narrative, hour, outlet, published, direction, modality)] = (1,)
+    _count(cells, wording, ("lead", "", lead.outlet, hour), len(known), 0)
+    own: dict[str, list[tuple[Copy, Wording]]] = {}
+    for one in known:
+        own.setdefault(one[0].outlet, []).append(one)
+    order = sorted(own.values(), key=lambda copies: (copies[0][0].event_at, copies[0][0].outlet))
+    nth: dict[str, int] = defaultdict(int)
+    for copies in order:
+        first, said = copies[0]
+        for asset in ("", *said.tones):
+            nth[asset] += 1
+            _count(cells, said, ("own", asset, first.outlet, hour_number(first.event_at)), len(copies), nth[asset])
+    return cells
+
+
+def _count(cells: Cells, said: Wording, where: tuple[str, str, str, int], copies: int, nth: int) -> None:
+    scope, asset, outlet, hour = where
+    building = {narrative for narrative, direction, _ in said.narratives if direction > 0}
+    split = bool(building.intersection(PANIC_POLE) and building.intersection(DEVALUATION_POLE))
+    weight = 2 * nth - 1 if nth else 0
+    cells[StoryRollup, (scope, asset, "", outlet, hour, 0, "")] = (1, copies, copies**2, 0, weight)
+    for narrative, direction, modality in said.narratives:
+        of_poles = narrative in PANIC_POLE or narrative in DEVALUATION_POLE
+        halved = int(split and direction > 0 and of_poles)
+        key = (scope, asset, narrative, outlet, hour, direction, modality)
+        cells[StoryRollup, key] = (1, copies, copies**2, halved, weight)
+    tone = said.tones.get(asset) if scope != "lead" else None
+    if tone is not None:
+        units = round(tone * TONE_UNITS)
+        square = units**2
+        counts = (1, copies, copies**2, units, square, units * copies, square * copies)
+        cells[ToneRollup, (scope, asset, outlet, hour)] = counts
+
+
+def add(session: Session, tagger: str, hours: Mapping[int, Cells]) -> None:
+    """Add the changes of each known hour to the rollups."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    rows: dict[type[SQLModel], list[dict[str, Any]]] = defaultdict(list)
+    for hour, cells in hours.items():
+        for (rollup, key), values in cells.items():
+            if any(values):
+                named = dict(zip((*KEYS[rollup], *VALUES[rollup]), (*key, *values), strict=True))
+                rows[rollup].append({"tagger": tagger, "known_hour": hour} | named)
+    for rollup, new in rows.items():
+        table = table_of(rollup)
+        insert = dialect.insert(table)
+        sums = {name: table.c[name] + insert.excluded[name] for name in VALUES[rollup]}
+        keys = ["tagger", "known_hour", *KEYS[rollup]]
+        new.sort(key=lambda row: [str(row[key]) for key in keys])  # two writers lock rows in the same order
+        session.connection().execute(insert.on_conflict_do_update(index_elements=keys, set_=sums), new)
+
+
+def count_tagged(session: Session, tagger: str, revisions: Collection[int]) -> None:
+    """The tagger has said something of these revisions, in this transaction, for the first time."""
+    new = set(revisions)
+    stories: set[int] = set()
+    for part in chunks(sorted(new)):
+        query = (
+            select(col(Article.story_id)).distinct()
+            .join(Revision, col(Revision.article_id) == Article.id)
+            .where(col(Revision.id).in_(part), col(Article.story_id).is_not(None))
+        )
+        stories.update(session.scalars(query))
+    _count_difference(session, tagger, stories, lambda _, wording: wording.revision_id in new)
+
+
+def count_placed(session: Session, articles: Collection[int]) -> None:
+    """These articles have found their stories in this transaction."""
+    new = set(articles)
+    taggers: dict[str, set[int]] = defaultdict(set)
+    for part in chunks(sorted(new)):
+        query = (
+            select(col(Tagging.tagger), col(Article.story_id))
+            .join(Revision, col(Revision.id) == Tagging.revision_id)
+            .join(Article, col(Article.id) == Revision.article_id)
+            .where(col(Article.id).in_(part), col(Article.story_id).is_not(None))
+            .distinct()
+        )
+        for tagger, story in session.execute(query):
+            taggers[tagger].add(story)
+    for tagger, stories in sorted(taggers.items()):
+        _count_difference(session, tagger, stories, lambda copy, _: copy.article_id in new)
+
+
+def _count_difference(
+    session: Session, tagger: str, stories: Collection[int], is_new: Callable[[Copy, Wording], bool]
+) -> None:
+    after = list(read_stories(session, tagger, stories).values())
+    before = [_without(story, is_new) for story in after]
+    found = changes(after)
+    for hour, cells in changes(before).items():
+        for cell, values in cells.items():
+            _add(found[hour], cell, None, values)
+    add(session, tagger, found)
+
+
+def _without(story: Story, is_new: Callable[[Copy, Wording], bool]) -> Story:
+    return [
+        Copy(
+            copy.article_id,
+            copy.outlet,
+            copy.event_at,
+            copy.known_at,
+            [wording for wording in copy.wordings if not is_new(copy, wording)],
+        )
+        for copy in story
+    ]
+
+
+def read_stories(session: Session, tagger: str, ids: Collection[int]) -> dict[int, Story]:
+    """Stories by id, with the wordings that the tagger has read."""
+    stories: dict[int, Story] = defaultdict(list)
+    for part in chunks(sorted(ids)):
+        in_part = col(Article.story_id).in_(part)
+        copies: dict[int, Copy] = {}
+        wordings: dict[int, Wording] = {}
+        read = and_(col(Tagging.revision_id) == Revision.id, col(Tagging.tagger) == tagger)
+        query = (
+            select(
+                col(Article.story_id),
+                col(Article.id),
+                col(Article.outlet),
+                col(Article.event_at),
+                col(Article.known_at),
+                col(Revision.id),
+                col(Revision.seen_at),
+            )
+            .join(Revision, col(Revision.article_id) == Article.id)
+            .join(Tagging, read)
+            .where(in_part)
+        )
+        for story, article, outlet, event_at, known_at, revision, seen_at in session.execute(query):
+            if article not in copies:
+                copies[article] = Copy(article, outlet, event_at, known_at)
+                stories[story].append(copies[article])
+            wordings[revision] = Wording(revision, seen_at)
+            copies[article].wordings.append(wordings[revision])
+        _read_tags(session, tagger, wordings)
+    return stories
+
+
+def _read_tags(session: Session, tagger: str, wordings: Mapping[int, Wording]) -> None:
+    for part in chunks(sorted(wordings)):
+        labels = (
+            select(
+                col(NarrativeTag.revision_id),
+                col(NarrativeTag.narrative),
+                col(NarrativeTag.direction),
+                col(NarrativeTag.modality),
+            )
+            .where(col(NarrativeTag.revision_id).in_(part), col(NarrativeTag.tagger) == tagger)
+            .where(col(NarrativeTag.label).is_(True))
+        )
+        for revision, narrative, direction, modality in session.execute(labels):
+            wordings[revision].narratives.append((narrative, direction, modality or ""))
+        mentions = select(col(AssetMention.revision_id), col(AssetMention.asset), col(AssetMention.tone)).where(
+            col(AssetMention.revision_id).in_(part), col(AssetMention.tagger) == tagger
+        )
+        for revision, asset, tone in session.execute(mentions):
+            wordings[revision].tones[asset] = tone
+
+
+def lately(session: Session, tagger: str, *, since: datetime, until: datetime) -> Cells:
+    """What became known in [since, until], both included: of the hour that the rollups hold as a whole only."""
+    stories: set[int] = set()
+    for column in (col(Article.known_at), col(Revision.seen_at)):
+        query = (
+            select(col(Article.story_id)).distinct()
+            .join(Revision, col(Revision.article_id) == Article.id)
+            .where(column >= since, column <= until, col(Article.story_id).is_not(None))
+        )
+        stories.update(session.scalars(query))
+    found: Cells = {}
+    if stories:
+        for cells in changes(read_stories(session, tagger, stories).values(), since=since, until=until).values():
+            for cell, values in cells.items():
+                _add(found, cell, values)
+    return found
+
+
+def rebuild(session: Session) -> None:
+    """Make all rollups again from the raw rows."""
+    for rollup in ROLLUPS:
+        session.connection().execute(delete(table_of(rollup)))
+    for tagger in session.scalars(select(col(Tagging.tagger)).distinct()).all():
+        for part in _story_ids(session):
+            add(session, tagger, changes(read_stories(session, tagger, part).values()))
+
+
+def _story_ids(session: Session) -> Iterator[Sequence[int]]:
+    after = 0
+    query = select(col(Article.story_id)).distinct().order_by(col(Article.story_id)).limit(REBUILD_BATCH)
+    while part := session.scalars(query.where(col(Article.story_id) > after)).all():
+        yield [story for story in part if story is not None]
+        after = part[-1] or after

@@ -53,17 +53,23 @@ def record_highs(closes: Dated) -> list[date]:
 
 
 def weekly_correlation(one: Dated, other: Dated) -> float | None:
-    """Of the log returns of the weeks that both have closes of; None below half a year, or where one never changes."""
+    """Of the log returns of the weeks that both have closes of; None below half a year, or where one never changes.
+
+    A week that begins or ends more than seven days after the last close is none.
+    """
     if not one or not other:
         return None
     grid = np.arange(max(one[0][0], other[0][0]).timestamp(), min(one[-1][0], other[-1][0]).timestamp() + 1, WEEK)
-    moves = []
+    sides = []
     for closes in (one, other):
-        place = np.searchsorted([at.timestamp() for at, _ in closes], grid, side="right") - 1
-        moves.append(np.diff(np.log([close for _, close in closes])[place]))
-    if len(grid) <= AFTER or min(np.ptp(side) for side in moves) < 1e-9:
+        times = np.array([at.timestamp() for at, _ in closes])
+        place = np.searchsorted(times, grid, side="right") - 1
+        fresh = grid - times[place] <= MAX_GAP.total_seconds()
+        sides.append(np.diff(np.where(fresh, np.log([close for _, close in closes])[place], np.nan)))
+    moves = np.array(sides)[:, np.isfinite(sides).all(axis=0)]
+    if moves.shape[1] < AFTER or np.ptp(moves, axis=1).min() < 1e-9:
         return None
-    return round(float(np.corrcoef(moves[0], moves[1])[0, 1]), 2)
+    return round(float(np.corrcoef(moves)[0, 1]), 2)
 
 
 def runs(states: Sequence[tuple[date, str]], state: str) -> list[date]:
@@ -222,8 +228,9 @@ def _judged(
     """Every week, p over those after the event, and the one that is the strangest."""
     if not len(used):
         return [EventWeek(int(week), *[None] * 8) for week in WEEKS], None, None
-    seen = paths.car[used].mean(axis=0)
-    placebo = _placebo(paths, used, rng, draws)
+    # What differs by rounding alone is the same: on a price that grows evenly nothing is strange.
+    seen = np.round(paths.car[used].mean(axis=0), 12)
+    placebo = np.round(_placebo(paths, used, rng, draws), 12)
     centre, spread = placebo.mean(axis=0), placebo.std(axis=0)
     low, high = np.quantile(placebo, [0.05, 0.95], axis=0)
     away, off = np.abs(placebo - centre), np.abs(seen - centre)

@@ -8,10 +8,13 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from analysis.intensity import Z90
+from analysis.lead_lag import unusual
 from models.derived import Beside, Forecast, Granger, Projection
 
 Array = NDArray[np.float64]
 MOST_ORDERS = 10
+LEAST_VARIED = 20
+"""Rows in which a side differs from its usual value, without which no standard error of its slope means anything."""
 FIRST_ROWS = 60
 """The first forecast is made after so many rows; fewer forecasts than this say nothing."""
 
@@ -20,7 +23,8 @@ def granger(cause: Array, effect: Array) -> Granger:
     """Whether the past of `cause` helps to tell `effect` beyond its own past: a Wald test with HAC covariance.
 
     Both in rows, NaN where missing; as many lags of each as BIC chooses, at most MOST_ORDERS. p is None where too few
-    rows are there. Source: Granger (1969); Newey and West (1987).
+    rows are there, one side hardly varies, or one column of the past is told by the others. Source: Granger (1969);
+    Newey and West (1987).
     """
     from statsmodels.api import OLS
 
@@ -30,9 +34,11 @@ def granger(cause: Array, effect: Array) -> Granger:
     past = [np.column_stack([_later(side, -lag) for lag in range(1, most + 1)]) for side in (effect, cause)]
     rows = np.isfinite(np.column_stack([effect, *past])).all(axis=1)
     n = int(rows.sum())
-    if n < 4 * (2 * most + 1):
+    if n < 4 * (2 * most + 1) or min(unusual(side[rows, 0]) for side in past) < LEAST_VARIED:
         return Granger(None, 0, n)
     y = effect[rows]
+    if not _independent(np.column_stack([np.ones(n), y, past[0][rows], past[1][rows]])):
+        return Granger(None, 0, n)
     designs = [
         np.column_stack([np.ones(n), past[0][rows, :order], past[1][rows, :order]]) for order in range(1, most + 1)
     ]
@@ -50,9 +56,11 @@ def local_projections(driver: Array, returns: Array, *, horizons: int) -> list[P
     """
     from statsmodels.api import OLS
 
-    scale = float(np.nanstd(driver))
-    x = (driver - np.nanmean(driver)) / (scale or 1.0)
+    x = _standard(driver)
     controls = np.column_stack([np.ones(len(x)), x, _later(x, -1), returns, _later(returns, -1)])
+    whole = controls[np.isfinite(controls).all(axis=1)]
+    if len(whole) < LEAST_VARIED or unusual(whole[:, 1]) < LEAST_VARIED or not _independent(whole):
+        return []
     found, ahead = [], np.zeros(len(x))
     for horizon in range(1, horizons + 1):
         ahead = ahead + _later(returns, horizon)
@@ -77,6 +85,7 @@ def out_of_sample(driver: Array, returns: Array, *, max_lag: int) -> Forecast:
     fewer than FIRST_ROWS forecasts could be made.
     """
     n = len(returns)
+    driver = driver - driver[np.isfinite(driver)][:1]  # far from 0 the sums of squares would lose their digits
     x = np.column_stack([_later(driver, -lag) for lag in range(1, max_lag + 1)])
     there = np.isfinite(x) & np.isfinite(returns)[:, None]
     y = np.where(there, returns[:, None], 0.0)
@@ -93,9 +102,10 @@ def out_of_sample(driver: Array, returns: Array, *, max_lag: int) -> Forecast:
         before = row - 1
         m = np.maximum(count[before], 1)
         cov = sxy[before] - sx[before] * sy[before] / m
-        var_x = np.maximum(sxx[before] - sx[before] ** 2 / m, 1e-300)
-        var_y = np.maximum(syy[before] - sy[before] ** 2 / m, 1e-300)
-        strength = np.where(there[row], np.abs(cov) / np.sqrt(var_x * var_y) * np.sqrt(m), -1.0)
+        var_x, var_y = sxx[before] - sx[before] ** 2 / m, syy[before] - sy[before] ** 2 / m
+        usable = there[row] & (m >= LEAST_VARIED) & (var_x > 1e-10 * sxx[before]) & (var_y > 1e-10 * syy[before])
+        spread = np.sqrt(np.where(usable, var_x * var_y, 1.0))
+        strength = np.where(usable, np.abs(cov) / spread * np.sqrt(m), -1.0)
         best = int(strength.argmax())
         if strength[best] < 0:
             continue
@@ -106,9 +116,23 @@ def out_of_sample(driver: Array, returns: Array, *, max_lag: int) -> Forecast:
         return Forecast(None, None, len(errors))
     plain, own, apart = np.array(errors).T
     gained = plain**2 - (own**2 - apart**2)
-    spread = gained.std(ddof=1)
-    p = float(norm.sf(np.sqrt(len(gained)) * gained.mean() / spread)) if spread > 0 else 1.0
+    deviation = gained.std(ddof=1)
+    if not deviation or not plain.any():
+        return Forecast(None, None, len(errors))
+    p = float(norm.sf(np.sqrt(len(gained)) * gained.mean() / deviation))
     return Forecast(round(float(1 - (own**2).sum() / (plain**2).sum()), 4), round(p, 4), len(errors))
+
+
+def _standard(series: Array) -> Array:
+    """In its own standard deviations from its mean: no number here depends on its unit."""
+    found: Array = (series - np.nanmean(series)) / np.nanstd(series)
+    return found
+
+
+def _independent(columns: Array) -> bool:
+    """Whether no column is told by the others."""
+    scaled = columns / np.abs(columns).max(axis=0)
+    return bool(np.linalg.matrix_rank(scaled, tol=1e-8 * np.sqrt(len(scaled))) == columns.shape[1])
 
 
 def _later(series: Array, rows: int) -> Array:
@@ -127,7 +151,8 @@ def _bandwidth(n: int) -> int:
 
 
 def beside(driver: Array, wanted: Array, *, max_lag: int) -> Beside:
-    """All of it, for a driver and what is wanted of the price, in rows."""
+    """All of it, for a driver and what is wanted of the price, in rows, both of which vary."""
+    driver = _standard(driver)
     return Beside(
         granger_driver_to_price=granger(driver, wanted),
         granger_price_to_driver=granger(wanted, driver),

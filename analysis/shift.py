@@ -46,7 +46,7 @@ STAYS, STAYS_IS = 1.1, 0.5
 """… and stays so while P(ratio > 1.1) >= 0.5."""
 VALUES = ("panic", "devaluation", "index", "index_without_liquidity", "low", "high", "p_devaluation")
 LEADS_IS = 0.9
-"""Where both masses are elevated, one leads if P(it is the larger) >= 0.9."""
+"""Where both masses are elevated, one leads if P(it is the larger) >= 0.9; where one is, if it is the larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +181,12 @@ class Record:
     def n_stories(self) -> Array:
         stories: Array = self.n.sum(axis=1)
         return stories
+
+    def weights(self, day: int) -> Array:
+        """How much of each day up to this one is left in the current rate of the day: shape (day + 1,)."""
+        logs = np.log(_discount(self.n_stories[: day + 1]))
+        left: Array = np.exp(logs.sum() - np.cumsum(logs))
+        return left
 
     def ratios(self) -> list[Mass]:
         """Each narrative's current rate over its usual one, by day.
@@ -414,9 +420,9 @@ def _states(
 def _state(panic_on: bool, devaluation_on: bool, doubted_on: bool, p_devaluation: float) -> str:
     if not panic_on and not devaluation_on:
         return "calm"
-    if panic_on and (not devaluation_on or p_devaluation <= 1 - LEADS_IS):
+    if panic_on and p_devaluation <= (1 - LEADS_IS if devaluation_on else 0.5):
         return "panic"
-    if doubted_on and (not panic_on or p_devaluation >= LEADS_IS):
+    if doubted_on and p_devaluation >= (LEADS_IS if panic_on else 0.5):
         return "devaluation"
     return "transition"
 

@@ -37,6 +37,15 @@ def returns(kind: PriceKind, n: int, rng: np.random.Generator) -> Array:
     return found[WARM_UP:]
 
 
+def loud_together(n: int, spread: float, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Two series that have nothing to do with each other but that both are loud at the same times, shape (n,) each.
+
+    Their common log volatility is an AR(0.97) with this standard deviation.
+    """
+    volatility = np.exp(spread * _autoregression(0.97, rng.standard_normal(n + WARM_UP)))
+    return volatility * rng.standard_normal(n), volatility * rng.standard_normal(n)
+
+
 def led(values: Array, lag: int, strength: float, rng: np.random.Generator) -> tuple[Array, Array]:
     """The driver's last values, and returns r_t = strength · x_(t - lag) + noise of unit variance beside them."""
     led_returns = strength * values[:-lag] + rng.standard_normal(len(values) - lag)

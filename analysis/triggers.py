@@ -35,6 +35,8 @@ Array = NDArray[np.float64]
 Days = NDArray[np.bool_]
 State = Literal["off", "forming", "on", "unknown"]
 NARRATIVES = ("liquidity", "fiscal_stress", "btc_monetary_hedge", "btc_risk_asset")
+RARER = {"DFF": "FEDFUNDS"}
+"""The monthly mean of a daily series. It stands for it on days on which the daily one cannot tell a change."""
 STALE_DAYS = {"day": 10, "week": 17, "month": 45}
 """Days since the latest value of a macro series became known after which it is stale, by its frequency."""
 STALE_CLOSE_DAYS, STALE_NEWS_DAYS = 7, 3
@@ -172,18 +174,16 @@ def _states(found: Found) -> list[State]:
 
 def _cutting(known: Known, rule: Cutting, days: pd.DatetimeIndex) -> Found:
     """On: the rate is lower, has not turned up, and easing is told as done. Forming: one of them, or expected."""
-    line = _macro(known, rule.series, days)
+    line, change, turned = _policy_rate(known, rule, days)
     done, expected = (_told(known, "liquidity", days, modality) for modality in ("actual", "expected"))
-    change = line.change(rule.days)
-    turned = (line.by_day - line.by_day.rolling(rule.days, min_periods=1).min()) >= rule.fall
-    lower = _held(_true(change <= -rule.fall) & ~_true(turned), _true(change <= -rule.fall_stays) & ~_true(turned))
+    lower = _held(_true(change <= -rule.fall) & ~turned, _true(change <= -rule.fall_stays) & ~turned)
     done_days = _days_above(done.ratio, rule.ratio, rule.done_of_days)
     expected_days = _days_above(expected.ratio, rule.ratio, rule.expected_of_days)
     is_done = _true(done_days >= rule.done_on_days)
     talked = _held(_true(expected_days >= rule.expected_on_days), _true(expected_days >= rule.expected_stays_days))
     on = lower & is_done
     forming = lower | talked | is_done
-    unit = _unit(rule.series)
+    unit = _unit(line.name)
     stories = pd.concat([_latest(done, days, rule.done_of_days), _latest(expected, days, rule.expected_of_days)])
     return Found(
         fit=_fit(change, done.ratio, expected.ratio),
@@ -192,7 +192,7 @@ def _cutting(known: Known, rule: Cutting, days: pd.DatetimeIndex) -> Found:
         forming=forming,
         forming_stays=forming,
         reason=(
-            f"{rule.series} is {_shown(line.by_day)} {unit}, {_shown(change, '+')} in {rule.days} days "
+            f"{line.name} is {_shown(line.by_day)} {unit}, {_shown(change, '+')} in {rule.days} days "
             f"({-rule.fall:+.2f} is a cut); easing was told as done at {rule.ratio:g} times its usual rate or more on "
             f"{_count(done_days)} of {rule.done_of_days} days ({rule.done_on_days} needed), as expected on "
             f"{_count(expected_days)} of {rule.expected_of_days} ({rule.expected_on_days} needed)."
@@ -210,8 +210,24 @@ def _cutting(known: Known, rule: Cutting, days: pd.DatetimeIndex) -> Found:
             ),
         ],
         stories=stories,
-        lacks=_lacks(line, done, expected, change=(rule.series, change, rule.days)),
+        lacks=_lacks(line, done, expected, change=(line.name, change, rule.days)),
     )
+
+
+def _policy_rate(known: Known, rule: Cutting, days: pd.DatetimeIndex) -> tuple[Line, "pd.Series[float]", Days]:
+    """The series that tells today, and by day its change and whether it has turned up since its low."""
+    change, turned, lines = pd.Series(np.nan, days), np.zeros(len(days), dtype=bool), []
+    for key in (rule.series, RARER.get(rule.series)):
+        if key is None:
+            continue
+        line = _macro(known, key, days)
+        up = line.by_day - line.by_day.rolling(rule.days, min_periods=1).min() >= rule.fall
+        turned = np.where(change.isna(), _true(up), turned)
+        change = change.fillna(line.change(rule.days))
+        lines.append((line, not np.isnan(line.change(rule.days).iloc[-1])))
+    # The one that tells its change; else one of which anything is known: what it lacks is what is to be mended.
+    best = max(lines, key=lambda one: (one[1], one[0].last_at is not None))
+    return best[0], change, turned
 
 
 def _weak_dollar(known: Known, rule: WeakDollar, days: pd.DatetimeIndex) -> Found:

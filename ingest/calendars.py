@@ -1,7 +1,8 @@
-"""When a bar ends, and when one should have ended: the one door to exchange_calendars."""
+"""When a bar ends or should have ended, and when offices publish: the one door to exchange_calendars."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -10,9 +11,28 @@ from models.errors import ConfigError
 
 if TYPE_CHECKING:
     import exchange_calendars
+    import numpy
 
 CLOSED_AT_MOST = timedelta(days=10)
 """No exchange stays closed for longer, except in wars."""
+
+
+@lru_cache(maxsize=1)
+def _us_business_days() -> "numpy.busdaycalendar":
+    import numpy
+    from pandas.tseries.holiday import USFederalHolidayCalendar
+
+    holidays = USFederalHolidayCalendar().holidays("1950-01-01", "2100-12-31")
+    return numpy.busdaycalendar(holidays=holidays.to_numpy("datetime64[D]"))
+
+
+def us_business_days_after(day: date, count: int) -> date:
+    """The count-th day after it on which US offices publish: no weekend, no federal holiday; the day itself for 0."""
+    import numpy
+
+    if not count:
+        return day
+    return date.fromisoformat(str(numpy.busday_offset(day, count, roll="backward", busdaycal=_us_business_days())))
 
 
 def closes_around(asset: Asset, now: datetime) -> tuple[datetime, datetime]:

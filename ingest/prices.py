@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from config.definitions import Asset, MacroSeries
-from ingest.calendars import close_instants
+from ingest.calendars import close_instants, us_business_days_after
 from ingest.dates import has_no_time, parse_instant
 from ingest.rows import Row, RowFile
 from models.clocks import end_of_day
@@ -148,7 +148,7 @@ def read_points(path: Path, key: str, series: MacroSeries, column: str, *, now: 
                 result.empty += 1
                 continue
             period = _when(row).day
-            known_at = end_of_day(period_end(period, series.frequency) + timedelta(days=series.lag_days))
+            known_at = released_at(period, series)
             if known_at > now:
                 raise ValueError(
                     f"the value of {period} is published about {known_at:%Y-%m-%d}, which is in the future."
@@ -160,6 +160,17 @@ def read_points(path: Path, key: str, series: MacroSeries, column: str, *, now: 
         except ValueError as error:
             result.refused.append(BadRow(str(path), line, str(error)))
     return result
+
+
+def released_at(period: date, series: MacroSeries) -> datetime:
+    """When the value of a period can be known: its release lag after its end; of a daily series, in US business days.
+
+    Friday's rates are published on Monday, or on Tuesday where Monday is a federal holiday.
+    """
+    end = period_end(period, series.frequency)
+    if series.frequency != "day":
+        return end_of_day(end + timedelta(days=series.lag_days))
+    return end_of_day(us_business_days_after(end, series.lag_days))
 
 
 def period_end(start: date, frequency: str) -> date:

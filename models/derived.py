@@ -86,6 +86,72 @@ class ShiftPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class ShiftCause:
+    """What one outlet's stories of one narrative did to θ between two days; all of them add up to its change."""
+
+    narrative: str
+    outlet: str
+    change: float
+    """Of θ."""
+    ratio_before: float
+    """All outlets' rate of the narrative against its usual one; 1 is usual."""
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class ToldStory:
+    """A story as evidence, by the copy of it that was known first."""
+
+    id: int
+    title: str
+    outlet: str
+    event_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftEvent:
+    """The story shifted from one state to another. See docs/methods/shift-events.md. Returns are logarithmic."""
+
+    happened_at: datetime
+    """Since when, as it looked when it was detected."""
+    detected_at: datetime
+    """When it could first be known: an hour after the end of the day whose news told it."""
+    before: str
+    state: str
+    probability: float
+    """P(state | what was known at detected_at)."""
+    index_before: float | None
+    """θ at the end of the day before happened_at."""
+    index: float | None
+    """θ when it was detected."""
+    moved_by: str
+    """The narrative that moved θ most between the two."""
+    n_stories: int
+    """From happened_at to detected_at."""
+    return_btc: float | None
+    """From the first close at or after detected_at to the latest that is known, as gold's and silver's."""
+    return_gold: float | None
+    return_silver: float | None
+    why: list[ShiftCause]
+    """The largest parts of the change of θ."""
+    stories: list[ToldStory]
+    """Of moved_by, published between the two: those with most copies."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftSpell:
+    """A spell of like news, in hindsight."""
+
+    start: datetime
+    end: datetime
+    state: str
+    panic: float
+    devaluation: float
+    index: float
+    n_stories: int
+
+
+@dataclass(frozen=True, slots=True)
 class JoinedPoint:
     """A bucket's story beside what the asset did in it and next. Returns are logarithmic, close to close."""
 
@@ -282,14 +348,6 @@ class TriggerDatum:
 
 
 @dataclass(frozen=True, slots=True)
-class TriggerStory:
-    id: int
-    title: str
-    outlet: str
-    event_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class TriggerState:
     """How one of the six triggers stands. See docs/methods/triggers.md."""
 
@@ -301,7 +359,7 @@ class TriggerState:
     """The day on whose end the present state began, as it was known then; that of the first record at the earliest."""
     sentence: str
     data: list[TriggerDatum]
-    stories: list[TriggerStory]
+    stories: list[ToldStory]
     """The latest that it rests on, newest first."""
 
 

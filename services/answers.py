@@ -5,7 +5,7 @@ import io
 import json
 from dataclasses import dataclass, field, is_dataclass
 from datetime import UTC, date, datetime
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from models.derived import columns
 
@@ -55,19 +55,27 @@ def _json(answer: Answer) -> bytes:
 
 def _csv(answer: Answer) -> bytes:
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns(answer.row_type), lineterminator="\n")
+    writer = csv.DictWriter(text, _flat(answer.row_type), lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     for record in answer.records():
         writer.writerow({name: str(v).lower() if isinstance(v, bool) else v for name, v in record.items()})
     return text.getvalue().encode()
 
 
+def _flat(row_type: type[Any]) -> list[str]:
+    """The columns that have a place in a table: all but lists."""
+    hints = get_type_hints(row_type)
+    return [name for name in columns(row_type) if get_origin(hints[name]) is not list]
+
+
 def _parquet(answer: Answer) -> bytes:
     import pandas as pd
 
-    names = columns(answer.row_type)
+    names = _flat(answer.row_type)
     frame = pd.DataFrame([[getattr(row, name) for name in names] for row in answer.rows], columns=names)
-    for name, kind in get_type_hints(answer.row_type).items():  # a column of Nones keeps its type
+    for name, kind in (
+        (name, get_type_hints(answer.row_type)[name]) for name in names
+    ):  # a column of Nones keeps its type
         if float in (kind, *get_args(kind)):
             frame[name] = frame[name].astype("float64")
         elif int in get_args(kind):

@@ -12,21 +12,28 @@ from analysis.event_study import event_study as judge
 from analysis.lead_lag import Dated
 from config import definitions
 from models.clocks import end_of_day
-from models.derived import EventStudy
+from models.derived import EventStudy, EventWeek
 from models.errors import BadInput, UnknownName
 from models.store import prices as price_store
 from models.store import stories as story_store
+from services.answers import Answer
 from services.instants import check_range
 from services.series import Question, scope_of, shift
+from services.triggers import states as trigger_states
 
 STATES = ("panic", "transition", "devaluation")
-EVENTS = [*(f"shift:{state}" for state in STATES), "high:ASSET"]
+TRIGGERS = tuple(definitions.Triggers.model_fields)
+EVENTS = [*(f"shift:{state}" for state in STATES), *(f"trigger:{key}" for key in TRIGGERS), "high:ASSET"]
 
 
 @dataclass(frozen=True, slots=True)
 class EventStudyAnswer:
     row: EventStudy
     meta: dict[str, Any]
+
+    def table(self) -> Answer:
+        """Its weeks, for CSV and Parquet."""
+        return Answer(EventWeek, self.row.weeks, self.meta)
 
 
 def event_study(
@@ -41,7 +48,8 @@ def event_study(
 ) -> EventStudyAnswer:
     """The asset's cumulative abnormal return around events, against placebo dates of the same years.
 
-    shift:STATE the first day of each run of a state, high:ASSET a record close; or `days` instead. Only events in the
+    shift:STATE the first day of each run of a state, trigger:KEY the days on which a trigger turned on, high:ASSET a
+    record close; or `days` instead. Only events in the
     question's range that were over at `as_of` count; prices are taken from wherever they are known. Raises:
     UnknownName, BadRange, BadInput.
     """
@@ -71,7 +79,7 @@ def event_study(
         "start": question.start,
         "end": question.end,
         "as_of": as_of,
-        "tagger": question.tagger if event.startswith("shift:") else None,
+        "tagger": question.tagger if event.startswith(("shift:", "trigger:")) else None,
         "n_bars": len(closes),
         "correlation": related,
         "weeks": [-BEFORE, AFTER],
@@ -85,7 +93,9 @@ def _events(session: Session, event: str, question: Question, as_of: datetime, n
     kind, _, key = event.partition(":")
     if kind == "high" and key:
         return f"record closes of {key}", record_highs(_closes(session, key, as_of))
-    if event not in EVENTS[: len(STATES)]:
+    if kind == "trigger" and key in TRIGGERS:
+        return f"the trigger {key} turned on", runs(trigger_states(session, key, question.tagger, as_of=as_of), "on")
+    if kind != "shift" or key not in STATES:
         raise UnknownName("event", event, EVENTS)
     first = story_store.event_range(session, as_of=as_of)[0]
     if first is None:

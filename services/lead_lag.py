@@ -1,7 +1,7 @@
 """Does a narrative, a tone, θ, another asset or a macro series lead an asset? Store -> analysis -> answer."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -9,8 +9,8 @@ from sqlmodel import Session
 
 from analysis.buckets import end_of
 from analysis.forecast import beside
-from analysis.join import bucket_returns
-from analysis.lead_lag import DEFAULT_MAX_LAG, Dated, Target, align, family, wanted_of
+from analysis.join import MAX_GAP, bucket_returns
+from analysis.lead_lag import DEFAULT_MAX_LAG, Dated, Target, align, family
 from config import definitions
 from models.derived import PairLeadLag
 from models.errors import BadInput, UnknownName
@@ -19,6 +19,8 @@ from services.series import Question, Scope, intensity, scope_of, shift, tone
 
 DRIVERS = "narrative:KEY, tone:ASSET, theta, asset:ASSET, macro:SERIES"
 MOST_PAIRS = 60
+MONTH = timedelta(days=31)
+"""The longest bucket: the first value meets a return that begins so long before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,11 @@ def lead_lag(
     for name, found in (*values.items(), *closes.items()):
         if not found:
             raise BadInput(f"There is nothing known of {name} between {scope.start:%Y-%m-%d} and {scope.end:%Y-%m-%d}.")
-    rows = family(values, closes, target=target, max_lag=max_lag, seed=seed)
+    hourly = {asset: _hourly(session, asset, scope) for asset in assets} if target == "volatility" else {}
+    rows = family(values, closes, hourly=hourly, target=target, max_lag=max_lag, seed=seed)
     if len(rows) == 1:
-        pair = align(values[drivers[0]], closes[assets[0]])
-        told = beside(pair.driver, wanted_of(pair.returns, target), max_lag=rows[0].lead_lag.max_lag)
+        pair = align(values[drivers[0]], closes[assets[0]], hourly.get(assets[0], ()))
+        told = beside(pair.driver, pair.wanted(target), max_lag=rows[0].lead_lag.max_lag)
         rows = [replace(rows[0], beside=told)]
     meta = {
         "start": scope.start,
@@ -117,4 +120,20 @@ def _changes(session: Session, key: str, scope: Scope) -> Dated:
 
 def _closes(session: Session, asset: str, scope: Scope) -> Dated:
     bars = price_store.read_bars(session, definitions.priced_as(asset), as_of=scope.as_of)
+    return [(bar.closed_at, bar.close) for bar in bars if bar.close > 0]
+
+
+def _hourly(session: Session, asset: str, scope: Scope) -> Dated:
+    """Closes by the hour around the scope; none of a market that rests: its hours are not all of one kind."""
+    instrument = definitions.priced_as(asset)
+    if definitions.asset(instrument).calendar != "24/7":
+        return []
+    bars = price_store.read_bars(
+        session,
+        instrument,
+        as_of=scope.as_of,
+        start=scope.start - MONTH,
+        end=scope.end + MAX_GAP,
+        interval="hour",
+    )
     return [(bar.closed_at, bar.close) for bar in bars if bar.close > 0]

@@ -494,14 +494,31 @@ def shift(
     tagger: Tagger = None,
     outlet: Outlet = None,
     prior_rates: PriorRates = False,
+    events: Annotated[
+        bool, typer.Option("--events", help="Instead: when the story shifted, as it was detected; from the first on.")
+    ] = False,
+    why: Annotated[
+        bool, typer.Option("--why", help="Instead: what moved θ from start to end, by narrative and outlet.")
+    ] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="Instead: the record cut into spells, in hindsight. Never test with it.")
+    ] = False,
     form: Format = SeriesFormat.csv,
 ) -> None:
     """θ between panic (0) and devaluation (1), with its interval and the state of the story."""
-    from services.series import shift as answer
+    from services.series import shift as points
+    from services.shift_events import shift_events, shift_history
+    from services.shift_events import why as causes
 
+    if events + why + history > 1:
+        raise BadInput("Ask for one of --events, --why and --history at a time.")
+    answer = shift_events if events else causes if why else shift_history if history else points
     question = question_of(start, end, bucket, as_of, tagger, outlet, prior_rates=prior_rates)
     with open_database().read() as session:
-        put(answer(session, question, now=now()), form.value)
+        found = answer(session, question, now=now())
+    if why:
+        say(found.meta["sentence"])
+    put(found, form.value)
 
 
 @app.command()

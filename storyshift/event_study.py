@@ -2,24 +2,34 @@
 
 from dataclasses import asdict
 from datetime import date
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from models.errors import BadInput, BadRow
-from storyshift.output import put_json, say
+from storyshift.output import put, put_json, say
 from storyshift.questions import AsOf, BucketName, Outlet, PriorRates, Tagger, question_of
-from storyshift.shell import TextFormat, now, open_database
+from storyshift.shell import now, open_database
 
 if TYPE_CHECKING:
     from models.derived import EventStudy
 
 
+class TableFormat(StrEnum):
+    text = "text"
+    json = "json"
+    csv = "csv"
+    parquet = "parquet"
+
+
 def event_study(
     event: Annotated[
         str | None,
-        typer.Option(help="shift:panic, shift:transition, shift:devaluation, or high:ASSET (its record closes)."),
+        typer.Option(
+            help="shift:STATE (panic, transition, devaluation), trigger:KEY (it turns on), high:ASSET (record closes)."
+        ),
     ] = None,
     day: Annotated[list[str] | None, typer.Option("--date", help="Instead of --event: a day; repeat.")] = None,
     dates: Annotated[
@@ -33,9 +43,9 @@ def event_study(
     tagger: Tagger = None,
     outlet: Outlet = None,
     prior_rates: PriorRates = False,
-    form: Annotated[TextFormat, typer.Option("--format", help="text, or one JSON document; both on stdout.")] = (
-        TextFormat.text
-    ),
+    form: Annotated[
+        TableFormat, typer.Option("--format", help="text, one JSON document, or the weeks as a table; all on stdout.")
+    ] = TableFormat.text,
 ) -> None:
     """What an asset does in the 26 weeks after events, against random days of the same years."""
     from services.event_study import event_study as answer_of
@@ -46,10 +56,12 @@ def event_study(
     question = question_of(start, end, BucketName.day, as_of, tagger, outlet, prior_rates=prior_rates)
     with open_database().read() as session:
         answer = answer_of(session, event, asset, question, days=days, seed=seed, now=now())
-    if form is TextFormat.json:
+    if form is TableFormat.text:
+        _show(answer.row)
+    elif form is TableFormat.json:
         put_json(asdict(answer.row) | {"as_of": answer.meta["as_of"]})
     else:
-        _show(answer.row)
+        put(answer.table(), "csv" if form is TableFormat.csv else "parquet")
 
 
 def _day(text: str, where: str) -> date:

@@ -65,7 +65,7 @@ def lead_lag(
             "Name two files (--series FILE --prices FILE), or what to read of the store (--driver, --asset)."
         )
     from analysis.forecast import beside
-    from analysis.lead_lag import align, wanted_of
+    from analysis.lead_lag import align
     from analysis.lead_lag import lead_lag as judge
     from ingest.prices import read_values
 
@@ -76,7 +76,7 @@ def lead_lag(
             raise BadInput(f"{path} holds no usable row.")
     rows = align(values.found, closes.found)
     answer = judge(rows, target=target.value, max_lag=max_lag, seed=seed)
-    also = beside(rows.driver, wanted_of(rows.returns, target.value), max_lag=answer.max_lag)
+    also = beside(rows.driver, rows.wanted(target.value), max_lag=answer.max_lag)
     if form is TextFormat.json:
         put_json(asdict(answer) | {"beside": asdict(also)})
     else:

@@ -1,13 +1,13 @@
 """`storyshift triggers`: how the six triggers stand."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from storyshift.output import put_json
+from storyshift.event_study import TableFormat
+from storyshift.output import put
 from storyshift.questions import AsOf, Tagger
-from storyshift.shell import TextFormat, now, open_database
+from storyshift.shell import now, open_database
 
 if TYPE_CHECKING:
     from models.derived import TriggerState
@@ -18,9 +18,10 @@ STYLES = {"on": "bold", "forming": "", "off": "dim", "unknown": "dim"}
 def triggers(
     as_of: AsOf = None,
     tagger: Tagger = None,
-    form: Annotated[TextFormat, typer.Option("--format", help="text, or one JSON document; both on stdout.")] = (
-        TextFormat.text
-    ),
+    form: Annotated[
+        TableFormat,
+        typer.Option("--format", help="text, one JSON document, or a table without data and stories; all on stdout."),
+    ] = TableFormat.text,
 ) -> None:
     """The six triggers: off, forming, on or unknown, since when, and why."""
     from config.definitions import live_tagger_name
@@ -31,10 +32,10 @@ def triggers(
     question = Question(as_of=parse_as_of(as_of), tagger=tagger or live_tagger_name())
     with open_database().read() as session:
         answer = answer_of(session, question, now=now())
-    if form is TextFormat.json:
-        put_json({"meta": answer.meta, "data": [asdict(row) for row in answer.rows]})
-    else:
+    if form is TableFormat.text:
         _show(answer.rows)
+    else:
+        put(answer, "json" if form is TableFormat.json else "csv" if form is TableFormat.csv else "parquet")
 
 
 def _show(rows: "list[TriggerState]") -> None:

@@ -129,7 +129,7 @@ def test_what_becomes_known_later_changes_no_earlier_state(day: int) -> None:
 @pytest.mark.parametrize(
     ("key", "without", "told"),
     [
-        ("cutting", "FEDFUNDS", "Nothing is known of FEDFUNDS; import or load it."),
+        ("cutting", "FEDFUNDS", "Nothing is known of DFF; import or load it."),
         ("weak_dollar", "DTWEXBGS", "Nothing is known of DTWEXBGS"),
         ("fiscal_pressure", "DGS10", "Nothing is known of DGS10"),
         ("real_yields", "DFII10", "Nothing is known of DFII10"),
@@ -225,3 +225,37 @@ def test_a_late_value_of_an_earlier_period_says_nothing_new() -> None:
     rows = MACRO["DFII10"][:-1]
     late = [*rows[:-20], (rows[-1][0], 99.0), *rows[-19:]]
     assert read(Known(MACRO | {"DFII10": late}, CLOSES, *NEWS))["real_yields"].told.state == "off"
+
+
+# -- the policy rate by the day ---------------------------------------------------------------------------------------
+
+DAILY_RATE = [(at, value) for at, value in daily(RATE) if at >= FIRST + 300 * DAY]
+"""Known from day 300 on: its change over 183 days from day 483 on."""
+
+
+def test_the_daily_rate_tells_a_cut_before_its_monthly_mean_does() -> None:
+    late = {"FEDFUNDS": [(at + 30 * DAY, value) for at, value in MACRO["FEDFUNDS"]]}  # as its mean becomes known
+    by_month = read(Known(MACRO | late, CLOSES, *NEWS))["cutting"]
+    by_day_too = read(Known(MACRO | late | {"DFF": DAILY_RATE}, CLOSES, *NEWS))["cutting"]
+    assert by_day_too.states.index("on") == 501
+    assert by_month.states.index("on") >= 530
+    assert by_day_too.states[:483] == by_month.states[:483], "the monthly one stands for it until it can tell a change"
+    assert by_day_too.told.data[0].series == "DFF"
+    assert by_month.told.data[0].series == "FEDFUNDS"
+
+
+def test_where_the_daily_rate_goes_stale_the_monthly_one_stands_for_it() -> None:
+    stopped = {"DFF": [(at, value) for at, value in DAILY_RATE if at <= FIRST + 520 * DAY]}
+    found = read(Known(MACRO | stopped, CLOSES, *NEWS), days=545)["cutting"]
+    assert (found.told.state, found.told.data[0].series) == ("on", "FEDFUNDS")
+    alone = {key: rows for key, rows in MACRO.items() if key != "FEDFUNDS"} | stopped
+    told = read(Known(alone, CLOSES, *NEWS), days=545)["cutting"].told
+    assert (told.state, told.data[0].series) == ("unknown", "DFF")
+    assert "DFF is stale: its latest value became known on" in told.sentence
+
+
+@settings(deadline=None, max_examples=10)
+@given(days=st.integers(470, 560))
+def test_a_daily_rate_that_becomes_known_later_changes_no_state_of_before(days: int) -> None:
+    known = Known(MACRO | {"DFF": DAILY_RATE}, CLOSES, *NEWS)
+    assert read(until(known, days), days=days)["cutting"].states == read(known)["cutting"].states[:days]

@@ -277,6 +277,9 @@ def test_every_route_says_in_openapi_what_it_does(empty: TestClient) -> None:
     }
     wanted |= {
         "/v1/coverage",
+        "/v1/shift/events",
+        "/v1/shift/why",
+        "/v1/shift/history",
         "/v1/articles",
         "/v1/articles/{article_id}",
         "/v1/stories/{story_id}",

@@ -8,20 +8,28 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 from fakes import FeedServer, Page, hear_ctrl_c, rss
 
+from config import definitions
 from models.derived import IntensityPoint, JoinedPoint, ShiftPoint, columns
+from storyshift.__main__ import main
 
 
 class Shell:
-    """Runs `storyshift` as a person would, in an empty folder with its own database."""
+    """Runs `storyshift` as a person would, in an empty folder with its own database.
+
+    A call runs it in this process, from the words to the exit code: starting a process and loading the libraries would
+    take longer than the command. `process` and `start` do that, where it is what is promised.
+    """
 
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
@@ -42,13 +50,56 @@ class Shell:
             preexec_fn=hear_ctrl_c,
         )
 
-    def __call__(self, *words: str, given: str = "", code: int = 0) -> tuple[str, str]:
-        """stdout and stderr of a command that must exit with `code`, and never shows a traceback."""
+    def process(self, *words: str, given: str = "", code: int = 0) -> tuple[str, str]:
+        """stdout and stderr of a process that must exit with `code`, and never shows a traceback."""
         with self.start(*words) as process:
             out, err = process.communicate(given.encode(), timeout=60)
-        assert "Traceback" not in err.decode(), err.decode()
-        assert process.returncode == code, err.decode()
-        return out.decode(), err.decode()
+        return heard(out, err, process.returncode, code)
+
+    def __call__(self, *words: str, given: str = "", code: int = 0) -> tuple[str, str]:
+        """The same, without a process of its own."""
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        with self._inside() as inside:
+            inside.setattr(sys, "argv", ["storyshift", *words])
+            inside.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode()), "utf-8"))
+            inside.setattr(sys, "stdout", out)
+            inside.setattr(sys, "stderr", err)
+            try:
+                main()
+                ended: str | int | None = 0
+            except SystemExit as exit_:
+                ended = exit_.code
+        return heard(out.buffer.getvalue(), err.buffer.getvalue(), ended or 0, code)  # type: ignore[attr-defined]
+
+    @contextmanager
+    def _inside(self) -> Iterator[pytest.MonkeyPatch]:
+        """In the folder and with the environment of a command, whose settings and connections end with it."""
+        opened: list[sa.Engine] = []
+
+        def remember(connection: sa.Connection) -> None:
+            opened.append(connection.engine)
+
+        sa.event.listen(sa.Engine, "engine_connect", remember)
+        try:
+            with pytest.MonkeyPatch.context() as inside:
+                for name in os.environ.keys() - self.environment.keys():
+                    inside.delenv(name)
+                for name, value in self.environment.items():
+                    inside.setenv(name, value)
+                inside.chdir(self.folder)
+                definitions.forget()
+                yield inside
+        finally:
+            sa.event.remove(sa.Engine, "engine_connect", remember)
+            for engine in opened:
+                engine.dispose()
+            definitions.forget()
+
+
+def heard(out: bytes, err: bytes, ended: str | int, code: int) -> tuple[str, str]:
+    assert "Traceback" not in err.decode(), err.decode()
+    assert ended == code, err.decode()
+    return out.decode(), err.decode()
 
 
 @pytest.fixture
@@ -153,7 +204,7 @@ def test_what_cannot_be_done_is_one_sentence_and_an_exit_code(
 def test_one_bad_file_does_not_stop_the_others(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps(NEWS[0]))
     (tmp_path / "b.jsonl").write_text(json.dumps(NEWS[1]))
-    out, err = shell("import", "news", "a.jsonl", "missing.jsonl", "b.jsonl", "--format", "json", code=1)
+    out, err = shell.process("import", "news", "a.jsonl", "missing.jsonl", "b.jsonl", "--format", "json", code=1)
     assert "missing.jsonl: there is no such file" in err
     assert [report["new"] for report in json.loads(out)] == [1, 1]
 
@@ -307,12 +358,12 @@ def test_without_a_network_loading_prices_says_which_sources_fail_and_doctor_too
         ("coinbaseexchange", "bitstamp", "kraken", "yfinance", "fred"), False
     )
     assert "0 of 5 sources answer." in err
-    assert "prices     0 series with values, 30 failing" in err
+    assert "prices     0 series with values, 31 failing" in err
 
 
 def test_migrate_says_what_it_did(tmp_path: Path) -> None:
     shell = Shell(tmp_path, f"sqlite:///{tmp_path}/new.db")
-    assert "migrated" in shell("migrate")[1]
+    assert "migrated" in shell.process("migrate")[1]
     assert "newest schema already" in shell("migrate")[1]
 
 

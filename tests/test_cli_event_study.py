@@ -39,6 +39,13 @@ def test_records_days_and_a_file_of_days(filled: Shell) -> None:
     assert again["weeks"] == answer["weeks"]
     assert f"line {len(days) + 2}: date is 'yesterday'; write a date like 2020-03-09." in err
 
+    out, err = filled("event-study", "--event", "high:XAG", "--asset", "BTC", "--format", "csv")
+    lines = out.splitlines()
+    assert err == ""
+    assert lines[0] == "week,car,low,high,placebo_mean,placebo_low,placebo_high,percentile,p"
+    assert [line.split(",")[0] for line in lines[1:]] == [str(week) for week in range(-8, 27)]
+    assert lines[-1].split(",")[1] == str(answer["weeks"][-1]["car"])
+
     out, _ = filled("event-study", "--date", "2017-03-09", "--date", "2018-06-01")
     assert "too_small  n = 2, 2 without overlap, 0 left out" in out
     assert "n too small to say what BTC does after the dates given: 2 events have the year before" in out

@@ -67,7 +67,7 @@ def without(library: str, shell: Shell) -> None:  # noqa: F811
 def test_train_names_the_extra_that_it_needs(minilm: Shell) -> None:
     without("torch", minilm)
     options = ("--encoder", "encoder", "--output", "out", "--work", "work")
-    _, err = minilm("train", "labels.jsonl", *options, code=2)
+    _, err = minilm.process("train", "labels.jsonl", *options, code=2)
     assert "the extra `train` (torch is not installed): pip install 'storyshift[train]'" in err
 
 
@@ -111,7 +111,7 @@ def test_evaluate_shows_regressions_and_says_what_cannot_be_learned_from(shell: 
 def test_evaluate_names_the_extra_that_regressions_need(shell: Shell) -> None:  # noqa: F811
     judged, learned = labels(shell.folder)
     without("sklearn", shell)
-    _, err = shell("evaluate", judged, "--learn-from", learned, code=2)
+    _, err = shell.process("evaluate", judged, "--learn-from", learned, code=2)
     assert "the extra `train` (sklearn is not installed): pip install 'storyshift[train]'" in err
 
 

@@ -13,7 +13,7 @@ def test_an_empty_record_answers_six_unknowns_each_with_its_reason(shell: Shell)
     keys = ["cutting", "weak_dollar", "fiscal_pressure", "real_yields", "metals_lead", "bitcoin_hedge"]
     assert [row["trigger"] for row in answer["data"]] == keys
     assert {(row["state"], row["since"]) for row in answer["data"]} == {("unknown", "2020-04-15")}
-    assert "Nothing is known of FEDFUNDS" in answer["data"][0]["sentence"]
+    assert "Nothing is known of DFF; import or load it;" in answer["data"][0]["sentence"]
     assert {"name", "data", "stories"} <= answer["data"][0].keys()
 
 
@@ -29,6 +29,15 @@ def test_a_person_reads_a_table_of_imported_values(shell: Shell) -> None:  # noq
     assert " on " in line
     assert "-0.60 in 60 days" in out
     assert out.count("unknown") == 5
+
+
+def test_the_six_as_a_table(shell: Shell) -> None:  # noqa: F811
+    out, err = shell("triggers", "--as-of", "2020-04-15", "--format", "csv")
+    lines = out.splitlines()
+    assert err == ""
+    assert lines[0] == "trigger,name,state,since,sentence"
+    assert len(lines) == 7
+    assert lines[1].startswith("cutting,The central bank is cutting,unknown,2020-04-15,")
 
 
 def test_what_cannot_be_asked_is_told(shell: Shell) -> None:  # noqa: F811

@@ -11,7 +11,8 @@ import pytest
 from config import definitions
 from config.definitions import Asset
 from ingest.calendars import close_instants
-from ingest.prices import PriceFile, interval_of, read_bars, read_points, value_column
+from ingest.prices import PriceFile, interval_of, read_bars, read_points, released_at, value_column
+from models.clocks import end_of_day
 from models.errors import BadFile, ConfigError
 from models.prices import FoundBar, FoundPoint
 
@@ -214,3 +215,17 @@ def test_a_calendar_that_does_not_exist_is_named() -> None:
 
 def test_no_days_have_no_closes() -> None:
     assert close_instants([], definitions.asset("SPX")) == []
+
+
+@pytest.mark.parametrize(
+    ("day", "known"),
+    [
+        ("2026-11-18", "2026-11-19"),
+        ("2026-11-20", "2026-11-23"),  # a Friday: on Monday
+        ("2026-01-16", "2026-01-20"),  # Monday is a federal holiday
+        ("2026-11-21", "2026-11-23"),  # a Saturday, of a series that has weekends
+    ],
+)
+def test_a_daily_rate_is_known_on_the_next_us_business_day(day: str, known: str) -> None:
+    series = definitions.macro("DGS10")
+    assert released_at(date.fromisoformat(day), series) == end_of_day(date.fromisoformat(known))

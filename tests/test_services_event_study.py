@@ -1,8 +1,10 @@
 """Event study out of the store, on both databases: what is planted is found, and the future changes nothing."""
 
+import io
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 from record import FIRST as STORIES_FROM
@@ -11,8 +13,8 @@ from record import PANIC_FROM, fill
 from api.app import create_app
 from models.database import Database
 from models.errors import BadInput, BadRange, UnknownName
-from models.prices import FoundBar
-from models.store.prices import add_bars
+from models.prices import FoundBar, FoundPoint
+from models.store.prices import add_bars, add_points
 from services.event_study import EventStudyAnswer, event_study
 from services.series import Question
 
@@ -94,6 +96,41 @@ def test_a_turn_of_the_story_is_the_first_day_of_its_run(database: Database, now
     assert asked(database, now, "shift:devaluation").row.events == []
 
 
+def fill_real_yields(database: Database, now: datetime) -> None:
+    """The real yield falls for thirty days before each jump of silver, and rises again after it."""
+    falls = np.concatenate([np.arange(place - 30, place) for place in JUMPS])
+    moves = np.zeros(DAYS)
+    moves[falls], moves[falls + 60] = -0.02, 0.02
+    days = [FIRST + day * DAY for day in range(DAYS)]
+    points = [
+        FoundPoint("DFII10", at.date(), float(value), at + 2 * DAY)
+        for at, value in zip(days, np.cumsum(moves), strict=True)
+    ]
+    with database.write() as session:
+        add_points(session, "DFII10", points, source="record", now=now)
+
+
+def test_a_trigger_that_turns_on_is_an_event_on_the_day_on_which_that_was_known(
+    record: Database, now: datetime
+) -> None:
+    fill_real_yields(record, now)
+    row = asked(record, now, "trigger:real_yields").row
+    assert len(row.events) == len(JUMPS)
+    for one, place in zip(row.events, JUMPS, strict=True):
+        # Down 0.25 after 13 days; known two days later; a mean of five days.
+        assert one.day == (FIRST + (place - 30 + 12 + 2 + 2) * DAY).date()
+    assert row.n == len(JUMPS)
+    assert "after the trigger real_yields turned on" in row.sentence.replace("A", "a", 1)
+    as_of = FIRST + JUMPS[4] * DAY
+    before = asked(record, now, "trigger:real_yields", Question(as_of=as_of)).row
+    assert [one.day for one in before.events] == [one.day for one in row.events[:5]]
+    with record.write() as session:
+        late = FoundPoint("DFII10", (FIRST + 600 * DAY).date(), -9.0, FIRST + 600 * DAY)
+        add_points(session, "DFII10", [late], source="correction", now=now)
+    assert asked(record, now, "trigger:real_yields", Question(as_of=as_of)).row == before
+    assert asked(record, now, "trigger:cutting").row.events == []
+
+
 def test_what_is_known_later_changes_nothing_as_of_before(record: Database, now: datetime) -> None:
     as_of = FIRST + 2_000 * DAY
     before = asked(record, now, question=Question(as_of=as_of))
@@ -113,6 +150,7 @@ def test_what_cannot_be_asked_is_told(record: Database, now: datetime) -> None:
         ("high:XAG", [date(2020, 1, 1)], BadInput, "one of both"),
         ("oracle", [], UnknownName, "no event named 'oracle'. Known: shift:panic"),
         ("shift:calm", [], UnknownName, "no event named 'shift:calm'"),
+        ("trigger:joy", [], UnknownName, "no event named 'trigger:joy'. Known: .*trigger:cutting"),
         ("high:", [], UnknownName, "no event named 'high:'"),
         ("high:DOGE", [], UnknownName, "no asset named 'DOGE'"),
         ("high:XAU", [], BadInput, "There is no close of XAU known on 2026-11-21"),
@@ -136,12 +174,19 @@ def test_http_answers_with_the_row_of_the_service(record: Database, now: datetim
     with TestClient(create_app(record, clock=lambda: now), base_url="http://localhost") as client:
         found = client.get("/v1/event-study?event=high:XAG&asset=BTC").json()
         named = client.get("/v1/event-study?date=2016-03-09&date=2017-03-09").json()
+        weeks = client.get("/v1/event-study?event=high:XAG&asset=BTC&format=csv")
+        accepted = client.get("/v1/event-study?event=high:XAG", headers={"Accept": "application/vnd.apache.parquet"})
         wrong = client.get("/v1/event-study?date=yesterday")
         neither = client.get("/v1/event-study")
     (told,) = found["data"]
     assert (told["verdict"], told["sentence"], told["p_family"]) == (row.verdict, row.sentence, row.p_family)
     assert [one["car"] for one in told["weeks"]] == [one.car for one in row.weeks]
     assert found["meta"]["event"] == "high:XAG"
+    assert weeks.headers["content-type"].startswith("text/csv")
+    assert [line.split(",")[:2] for line in weeks.text.splitlines()[1:]] == [
+        [str(w.week), str(w.car)] for w in row.weeks
+    ]
+    assert pd.read_parquet(io.BytesIO(accepted.content))["car"].tolist() == [one.car for one in row.weeks]
     assert [one["day"] for one in named["data"][0]["events"]] == ["2016-03-09", "2017-03-09"]
     assert (wrong.status_code, neither.status_code) == (422, 422)
     assert set(wrong.json()) == {"error", "detail"}

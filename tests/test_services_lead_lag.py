@@ -127,6 +127,35 @@ def test_what_is_known_later_changes_nothing_as_of_before(record: Database, now:
     assert asked() == before
 
 
+def test_volatility_is_realised_where_the_store_has_hours_and_later_ones_change_nothing_as_of_before(
+    record: Database, now: datetime
+) -> None:
+    question = Question(start=FIRST, end=FIRST + 120 * DAY, as_of=FIRST + 121 * DAY)
+
+    def asked(asset: str) -> object:
+        with record.read() as session:
+            return lead_lag(session, ["narrative:safe_haven"], [asset], question, target="volatility", now=now).rows
+
+    def hours(asset: str, level: float, first: int) -> list[FoundBar]:
+        moves = np.random.default_rng(3).standard_normal((DAYS - first) * 24)
+        return [
+            FoundBar(asset, FIRST + first * DAY + n * timedelta(hours=1), float(level * np.exp(0.01 * move)))
+            for n, move in enumerate(moves)
+        ]
+
+    assert "volatility, ln |r|" in asked("BTC")[0].lead_lag.method  # type: ignore[index]
+    plain = asked("XAG")
+    with record.write() as session:
+        for asset in ("BTC", "XAG"):
+            add_bars(session, asset, hours(asset, 1_000.0, 0), source="record", now=now, interval="hour")
+    told = asked("BTC")
+    assert "volatility, realised by the hour" in told[0].lead_lag.method  # type: ignore[index]
+    assert asked("XAG") == plain, "silver's market rests, its hours are not all of one kind"
+    with record.write() as session:
+        add_bars(session, "BTC", hours("BTC", 2_000.0, 60), source="correction", now=now, interval="hour")
+    assert asked("BTC") == told
+
+
 def test_what_cannot_be_asked_is_told(record: Database, now: datetime) -> None:
     with record.read() as session:
         for drivers, error, told in (

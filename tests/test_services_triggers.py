@@ -147,4 +147,7 @@ def test_over_http_the_same_rows(record: Database, now: datetime) -> None:
         (row.trigger, row.state, row.since.isoformat()) for row in found.values()
     ]
     assert answer["data"][2]["stories"][0]["title"] == found["fiscal_pressure"].stories[0].title
+    table = client.get("/v1/triggers", params={"as_of": "2020-06-29T23:00:00Z", "format": "csv"}).text.splitlines()
+    assert table[0] == "trigger,name,state,since,sentence"
+    assert table[3].startswith(f"fiscal_pressure,Fiscal pressure escalates,on,{found['fiscal_pressure'].since},")
     assert client.get("/v1/triggers", params={"as_of": "soon"}).status_code == 422

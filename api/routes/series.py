@@ -16,13 +16,17 @@ from models.derived import (
     JoinedPoint,
     PairLeadLag,
     PricePoint,
+    ShiftCause,
+    ShiftEvent,
     ShiftPoint,
+    ShiftSpell,
     TonePoint,
     TriggerState,
 )
 from services import event_study as event_study_service
 from services import lead_lag as lead_lag_service
 from services import series
+from services import shift_events as events
 from services import triggers as trigger_service
 from services.answers import MEDIA_TYPES, Answer, Format, plain, write
 from services.instants import parse_as_of
@@ -69,6 +73,33 @@ def shift(request: Request, parameters: Parameters) -> Response:
     state = request.app.state
     with state.database.read() as session:
         answer = series.shift(session, parameters.question(), now=state.clock())
+    return _respond(request, answer, parameters.format)
+
+
+@router.get("/shift/events", response_model=SeriesAnswer[ShiftEvent])
+def shift_events(request: Request, parameters: Parameters) -> Response:
+    """When the story shifted, as it was detected, and what lay behind it; all shifts if no start is named."""
+    state = request.app.state
+    with state.database.read() as session:
+        answer = events.shift_events(session, parameters.question(), now=state.clock())
+    return _respond(request, answer, parameters.format)
+
+
+@router.get("/shift/why", response_model=SeriesAnswer[ShiftCause])
+def why(request: Request, parameters: Parameters) -> Response:
+    """What moved θ from the day before `start` to the last day before `end`, by narrative and outlet."""
+    state = request.app.state
+    with state.database.read() as session:
+        answer = events.why(session, parameters.question(), now=state.clock())
+    return _respond(request, answer, parameters.format)
+
+
+@router.get("/shift/history", response_model=SeriesAnswer[ShiftSpell])
+def shift_history(request: Request, parameters: Parameters) -> Response:
+    """The record cut into spells, in hindsight: for looking back, never for testing."""
+    state = request.app.state
+    with state.database.read() as session:
+        answer = events.shift_history(session, parameters.question(), now=state.clock())
     return _respond(request, answer, parameters.format)
 
 
@@ -120,35 +151,45 @@ def lead_lag(
     return PairsAnswer(meta={name: plain(value) for name, value in answer.meta.items()}, data=answer.rows)
 
 
-@router.get("/triggers")
-def triggers(request: Request, as_of: AsOf = None, tagger: Tagger = None) -> SeriesAnswer[TriggerState]:
+@router.get("/triggers", response_model=SeriesAnswer[TriggerState])
+def triggers(
+    request: Request,
+    as_of: AsOf = None,
+    tagger: Tagger = None,
+    form: Annotated[
+        Format | None, Query(alias="format", description="json; csv or parquet without data and stories.")
+    ] = None,
+) -> Response:
     """The six triggers: off, forming, on or unknown; since when, why, with the data and the stories behind each."""
     state = request.app.state
     question = Question(as_of=parse_as_of(as_of), tagger=tagger or live_tagger_name())
     with state.database.read() as session:
         answer = trigger_service.triggers(session, question, now=state.clock())
-    return SeriesAnswer[TriggerState](
-        meta={name: plain(value) for name, value in answer.meta.items()}, data=answer.rows
-    )
+    return _respond(request, answer, form)
 
 
-@router.get("/event-study")
+@router.get("/event-study", response_model=EventsAnswer)
 def event_study(
     request: Request,
     parameters: Parameters,
     event: Annotated[
-        str | None, Query(description="shift:panic, shift:transition, shift:devaluation or high:ASSET.")
+        str | None, Query(description="shift:STATE, trigger:KEY (it turns on) or high:ASSET (record closes).")
     ] = None,
     day: Annotated[list[date] | None, Query(alias="date", description="Instead of an event: days like it.")] = None,
     asset: Annotated[str, Query(description="Whose returns are looked at.")] = "BTC",
     seed: Annotated[int, Query(description="Of the placebo dates.", ge=0)] = 0,
-) -> EventsAnswer:
-    """What an asset does in the 26 weeks after events, against placebo dates of the same years; one row."""
+) -> Response | EventsAnswer:
+    """What an asset does in the 26 weeks after events, against placebo dates of the same years.
+
+    JSON: one row, with its weeks and events; CSV and Parquet: the weeks.
+    """
     state = request.app.state
     with state.database.read() as session:
         answer = event_study_service.event_study(
             session, event, asset, parameters.question(), days=day or [], seed=seed, now=state.clock()
         )
+    if (form := parameters.format or _accepted(request.headers.get("accept", ""))) != "json":
+        return _respond(request, answer.table(), form)
     return EventsAnswer(meta={name: plain(value) for name, value in answer.meta.items()}, data=[answer.row])
 
 

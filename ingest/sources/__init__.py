@@ -9,13 +9,12 @@ Does not: store, decide when to come again, or repair what a source says.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Protocol
 
 from config.definitions import Asset, MacroSeries
 from ingest.calendars import close_instants
-from ingest.prices import period_end
-from models.clocks import end_of_day
+from ingest.prices import released_at
 from models.prices import FoundBar, FoundPoint, Interval
 
 
@@ -67,9 +66,8 @@ def bars_of(quotes: list[Quote], key: str, asset: Asset, *, now: datetime) -> li
 
 def points_of(quotes: list[Quote], key: str, series: MacroSeries) -> list[FoundPoint]:
     """Macro values, each with the instant at which it is published by the series' release lag."""
-    lag = timedelta(days=series.lag_days)
     return [
-        FoundPoint(key, quote.at, quote.value, end_of_day(period_end(quote.at, series.frequency) + lag))
+        FoundPoint(key, quote.at, quote.value, released_at(quote.at, series))
         for quote in quotes
         if math.isfinite(quote.value)
     ]

@@ -90,16 +90,16 @@ def changes(
     """What each hour of knowledge adds to the cells; with bounds, what became known in [since, until] alone."""
     found: dict[int, Cells] = defaultdict(dict)
     for story in stories:
-        instants = {max(copy.known_at, wording.seen_at) for copy in story for wording in copy.wordings}
-        before: Cells = {}
-        for instant in sorted(instants):
+        instants = sorted({max(copy.known_at, wording.seen_at) for copy in story for wording in copy.wordings})
+        earlier = [instant for instant in instants if since is not None and instant < since]
+        before = _cells(story, earlier[-1]) if earlier else {}
+        for instant in instants[len(earlier) :]:
             if until is not None and instant > until:
                 break
             now = _cells(story, instant)
-            if since is None or instant >= since:
-                cells = found[hour_number(instant)]
-                for cell in now.keys() | before.keys():
-                    _add(cells, cell, now.get(cell), before.get(cell))
+            cells = found[hour_number(instant)]
+            for cell in now.keys() | before.keys():
+                _add(cells, cell, now.get(cell), before.get(cell))
             before = now
     return found
 
@@ -187,7 +187,8 @@ def count_tagged(session: Session, tagger: str, revisions: Collection[int]) -> N
     stories: set[int] = set()
     for part in chunks(sorted(new)):
         query = (
-            select(col(Article.story_id)).distinct()
+            select(col(Article.story_id))
+            .distinct()
             .join(Revision, col(Revision.article_id) == Article.id)
             .where(col(Revision.id).in_(part), col(Article.story_id).is_not(None))
         )
@@ -293,14 +294,13 @@ def _read_tags(session: Session, tagger: str, wordings: Mapping[int, Wording]) -
 
 def lately(session: Session, tagger: str, *, since: datetime, until: datetime) -> Cells:
     """What became known in [since, until], both included: of the hour that the rollups hold as a whole only."""
-    stories: set[int] = set()
-    for column in (col(Article.known_at), col(Revision.seen_at)):
-        query = (
-            select(col(Article.story_id)).distinct()
-            .join(Revision, col(Revision.article_id) == Article.id)
-            .where(column >= since, column <= until, col(Article.story_id).is_not(None))
-        )
-        stories.update(session.scalars(query))
+    known = select(col(Article.story_id)).where(col(Article.known_at).between(since, until))
+    worded = (
+        select(col(Article.story_id))
+        .join(Revision, col(Revision.article_id) == Article.id)
+        .where(col(Revision.seen_at).between(since, until))
+    )
+    stories = {story for query in (known, worded) for story in session.scalars(query) if story is not None}
     found: Cells = {}
     if stories:
         for cells in changes(read_stories(session, tagger, stories).values(), since=since, until=until).values():

@@ -1,19 +1,19 @@
 """Stories as statistics need them, as they were known at an instant: sums of the rollups, by hour or day."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import pandas as pd
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import and_, case, func, select
 from sqlmodel import Session, SQLModel, col
 
 from models.articles import Article, Revision
 from models.feeds import Fetch
 from models.rollups import BreadthRollup, StoryRollup, ToneRollup
-from models.store.rollups import EPOCH, HOUR, KEYS, TONE_UNITS, VALUES, Cells, hour_number, lately
+from models.store.rollups import EPOCH, KEYS, TONE_UNITS, VALUES, hour_number, lately
 from models.store.sql import table_of, utc_hour
-from models.tags import Tagging
+from models.tags import NarrativeTag, Tagging
 
 Step = Literal["hour", "day"]
 HOURS: dict[Step, int] = {"hour": 1, "day": 24}
@@ -79,12 +79,14 @@ def story_frames(
 ) -> StoryFrames:
     """With a direction or modality `carried` has only the labels that say it. Outlets apart: not with an asset."""
     scope = "own" if seen.outlet is not None else "lead" if outlets_apart else "all"
-    found = _sums(session, StoryRollup, seen, narratives, step, scope=scope)
+    where = _where(seen, scope=[scope], narrative=[""])
+    totals = _sums(session, StoryRollup, seen, step, where, by=["event_hour", "outlet"])
+    where |= _said(narratives, direction, modality)
+    by = ["event_hour", "outlet", "narrative", "direction", "modality"]
+    carried = _sums(session, StoryRollup, seen, step, where, by=by).rename(columns={"n_stories": "n_carrying"})
     return StoryFrames(
-        totals=found[found["narrative"] == ""][["hour", "outlet", "n_stories", "n_articles", "n_squared"]],
-        carried=_labelled(found, direction, modality).rename(columns={"n_stories": "n_carrying"})[
-            ["hour", "outlet", "narrative", "direction", "modality", "n_carrying", "n_articles", "n_split"]
-        ],
+        totals[["hour", "outlet", "n_stories", "n_articles", "n_squared"]],
+        carried[["hour", *by[1:], "n_carrying", "n_articles", "n_split"]],
     )
 
 
@@ -104,7 +106,9 @@ def breadth_frame(
     if seen.outlet is not None:
         own = story_frames(session, seen, narratives, step=step, direction=direction, modality=modality).carried
         return own.assign(brought=own["hour"], n_stories=own["n_carrying"])[BROUGHT]
-    return _labelled(_sums(session, BreadthRollup, seen, narratives, step), direction, modality)[BROUGHT]
+    where = _where(seen) | _said(narratives, direction, modality)
+    by = ["event_hour", "narrative", "outlet", "brought_hour"]
+    return _sums(session, BreadthRollup, seen, step, where, by=by)[BROUGHT]
 
 
 def outlet_frames(
@@ -116,12 +120,14 @@ def outlet_frames(
     direction: int | None = None,
     modality: str | None = None,
 ) -> OutletFrames:
-    found = _sums(session, StoryRollup, seen, narratives, step, scope="own")
-    totals = found[found["narrative"] == ""].assign(n_squared=lambda f: f["n_stories" if seen.outlet else "n_nth"])
-    carried = _labelled(found, direction, modality).rename(columns={"n_stories": "n_carrying"})
+    where = _where(seen, scope=["own"], narrative=[""])
+    totals = _sums(session, StoryRollup, seen, step, where, by=["event_hour", "outlet"])
+    totals["n_squared"] = totals["n_stories" if seen.outlet else "n_nth"]
+    where |= _said(narratives, direction, modality)
+    carried = _sums(session, StoryRollup, seen, step, where, by=["event_hour", "outlet", "narrative"])
     return OutletFrames(
-        totals=totals[["hour", "outlet", "n_stories", "n_squared"]],
-        carried=carried.groupby(["hour", "outlet", "narrative"])["n_carrying"].sum().reset_index(),
+        totals[["hour", "outlet", "n_stories", "n_squared"]],
+        carried.rename(columns={"n_stories": "n_carrying"})[["hour", "outlet", "narrative", "n_carrying"]],
     )
 
 
@@ -130,76 +136,102 @@ def asset_tones(session: Session, seen: Seen, asset: str, *, step: Step = "hour"
 
     Columns hour, n_stories, n_articles, n_squared, and the sums of tone and tone_squared, also by_article.
     """
-    about = Seen(seen.as_of, seen.tagger, seen.start, seen.end, seen.outlet, asset)
-    found = _sums(session, ToneRollup, about, [], step, scope="all" if seen.outlet is None else "own")
+    where = _where(seen, scope=["all" if seen.outlet is None else "own"]) | {"asset": [asset]}
+    found = _sums(session, ToneRollup, seen, step, where, by=["event_hour"])
     for name in TONES:
         if name.startswith("tone"):
             found[name] = found[name] / TONE_UNITS ** (2 if "squared" in name else 1)
     return found[["hour", *TONES]]
 
 
-def _labelled(found: pd.DataFrame, direction: int | None, modality: str | None) -> pd.DataFrame:
-    labels = found[found["narrative"] != ""]
+def _where(seen: Seen, **more: list[Any]) -> dict[str, list[Any]]:
+    """Which values each column of a key may have."""
+    found = {"asset": [seen.asset or ""]} | more
+    return found if seen.outlet is None else found | {"outlet": [seen.outlet]}
+
+
+def _said(narratives: list[str], direction: int | None, modality: str | None) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {"narrative": narratives}
     if direction is not None:
-        labels = labels[labels["direction"] == direction]
-    return labels if modality is None else labels[labels["modality"] == modality]
+        found["direction"] = [direction]
+    return found if modality is None else found | {"modality": [modality]}
 
 
 def _sums(
-    session: Session, rollup: type[SQLModel], seen: Seen, narratives: list[str], step: Step, scope: str | None = None
+    session: Session, rollup: type[SQLModel], seen: Seen, step: Step, where: dict[str, list[Any]], *, by: list[str]
 ) -> pd.DataFrame:
-    """What the cells sum to as it was known; columns hour, the rollup's key but for event_hour, and its values."""
+    """What the cells sum to, by some columns of their key, as it was known; hours as instants (see PLACES)."""
     table = table_of(rollup)
-    keys, values = KEYS[rollup], VALUES[rollup]
-    wanted: dict[str, Any] = {"asset": [seen.asset or ""]}
-    if "narrative" in keys:
-        wanted["narrative"] = narratives if rollup is BreadthRollup else ["", *narratives]
-    if scope is not None:
-        wanted["scope"] = [scope]
-    if "scope" in keys and (scope == "all" or seen.outlet is not None):
-        wanted["outlet"] = [seen.outlet or ""]
-    first = None if seen.start is None else hour_number(seen.start)
-    last = hour_number(seen.end - HOUR / 3600)
-    of_hour = seen.as_of.replace(minute=0, second=0, microsecond=0)
-    conditions: list[ColumnElement[bool]] = [table.c[name].in_(allowed) for name, allowed in wanted.items()]
-    conditions += [
-        table.c.tagger == seen.tagger,
-        table.c.known_hour < hour_number(of_hour),
-        table.c.event_hour <= last,
-    ]
-    if first is not None:
-        conditions.append(table.c.event_hour >= first)
-    grouped = [table.c[key] // HOURS[step] if key in PLACES and step != "hour" else table.c[key] for key in keys]
-    query = select(*grouped, *(func.sum(table.c[name]) for name in values)).where(*conditions).group_by(*grouped)
+    values = list(VALUES[rollup])
+    hours = (0 if seen.start is None else hour_number(seen.start)), hour_number(seen.end - timedelta(microseconds=1))
+    this_hour = seen.as_of.replace(minute=0, second=0, microsecond=0)
+    grouped = [table.c[key] // HOURS[step] if key in PLACES else table.c[key] for key in by]
+    query = (
+        select(*grouped, *(func.sum(table.c[name]) for name in values))
+        .where(table.c.tagger == seen.tagger, *(table.c[name].in_(allowed) for name, allowed in where.items()))
+        .where(table.c.event_hour.between(*hours), table.c.known_hour < hour_number(this_hour))
+        .group_by(*grouped)
+    )
     rows = [tuple(row) for row in session.execute(query).all()]
-    rows += _recent(lately(session, seen.tagger, since=of_hour, until=seen.as_of), rollup, wanted, first, last, step)
-    frame = pd.DataFrame(rows, columns=[*keys, *values]).astype(dict.fromkeys(values, "int64"))
-    frame = frame.groupby(list(keys), as_index=False)[list(values)].sum()
+    recent = []
+    for (kind, key), counts in lately(session, seen.tagger, since=this_hour, until=seen.as_of).items():
+        cell = dict(zip(KEYS[kind], key, strict=True))
+        wanted = kind is rollup and all(cell[name] in allowed for name, allowed in where.items())
+        if wanted and hours[0] <= cell["event_hour"] <= hours[1]:
+            recent.append((*(cell[k] // HOURS[step] if k in PLACES else cell[k] for k in by), *counts))
+    frame = pd.DataFrame(rows + recent, columns=[*by, *values]).astype(dict.fromkeys(values, "int64"))
+    if recent:
+        frame = frame.groupby(by)[values].sum().reset_index()
     frame = frame[frame["n_stories"] != 0].reset_index(drop=True)
-    for place in [key for key in keys if key in PLACES]:
+    for place in [key for key in by if key in PLACES]:
         frame[PLACES[place]] = _instants(frame.pop(place) * HOURS[step])
     return frame
-
-
-def _recent(
-    cells: Cells, rollup: type[SQLModel], wanted: dict[str, Any], first: int | None, last: int, step: Step
-) -> list[tuple[Any, ...]]:
-    """The rows of these cells that are asked for."""
-    keys = KEYS[rollup]
-    rows = []
-    for (kind, key), values in cells.items():
-        named = dict(zip(keys, key, strict=True)) if kind is rollup else None
-        if named is None or any(named[name] not in allowed for name, allowed in wanted.items()):
-            continue
-        if named["event_hour"] <= last and (first is None or named["event_hour"] >= first):
-            rows.append((*(v // HOURS[step] if k in PLACES else v for k, v in named.items()), *values))
-    return rows
 
 
 def _instants(hours: "pd.Series[int]") -> "pd.Series[pd.Timestamp]":
     """Hours since 1900 as aware instants."""
     since = pd.to_timedelta(hours.astype("int64"), unit="h")
     return (pd.Timestamp(EPOCH) + since).astype("datetime64[us, UTC]")
+
+
+def loudest(
+    session: Session,
+    narrative: str,
+    *,
+    start: datetime,
+    end: datetime,
+    as_of: datetime,
+    tagger: str,
+    outlet: str | None,
+    limit: int,
+) -> list[tuple[int, str, str, datetime]]:
+    """Stories that build a narrative, published in [start, end), those with most copies first.
+
+    (story id, title, outlet, published) of the copy that was known first, as all was known at `as_of`.
+    """
+    current = (
+        select(func.max(col(Revision.id)))
+        .join(Tagging, and_(col(Tagging.revision_id) == Revision.id, col(Tagging.tagger) == tagger))
+        .where(col(Revision.article_id) == Article.id, col(Revision.seen_at) <= as_of)
+        .correlate(Article)
+        .scalar_subquery()
+    )
+    query = (
+        select(col(Article.story_id), col(Article.known_at), col(Article.id), col(Revision.title))
+        .add_columns(col(Article.outlet), col(Article.event_at))
+        .join(Revision, col(Revision.id) == current)
+        .join(NarrativeTag, and_(col(NarrativeTag.revision_id) == Revision.id, col(NarrativeTag.tagger) == tagger))
+        .where(col(NarrativeTag.narrative) == narrative, col(NarrativeTag.label).is_(True))
+        .where(col(NarrativeTag.direction) > 0, col(Article.story_id).is_not(None))
+        .where(col(Article.event_at) >= start, col(Article.event_at) < end, col(Article.known_at) <= as_of)
+    )
+    if outlet is not None:
+        query = query.where(col(Article.outlet) == outlet)
+    copies: dict[int, list[tuple[Any, ...]]] = {}
+    for story, *copy in session.execute(query):
+        copies.setdefault(story, []).append(tuple(copy))
+    order = sorted(copies, key=lambda story: (-len(copies[story]), story))[:limit]
+    return [(story, *min(copies[story], key=lambda one: one[:2])[2:]) for story in order]
 
 
 def event_range(session: Session, *, as_of: datetime) -> tuple[datetime | None, datetime | None]:

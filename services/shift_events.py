@@ -1,0 +1,190 @@
+"""When the story shifted, why θ moved, and the record in hindsight. Store -> analysis -> answer."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+from sqlmodel import Session
+
+from analysis.buckets import GRACE
+from analysis.shift import POLES, Record, daily_shift, record_of
+from analysis.shift_events import Found, shifts
+from analysis.shift_history import spells
+from analysis.why import causes
+from config import definitions
+from models.derived import ShiftCause, ShiftEvent, ShiftSpell, ToldStory
+from models.errors import BadInput
+from models.store import prices as price_store
+from models.store import stories as story_store
+from models.store.stories import StoryFrames
+from services.answers import Answer
+from services.series import Question, Scope, history, scope_of
+
+SINCE = {"return_btc": "BTC", "return_gold": "XAU", "return_silver": "XAG"}
+CAUSES, STORIES = 5, 5
+"""As many are told with an event."""
+
+
+def shift_events(session: Session, question: Question, *, now: datetime) -> Answer:
+    """The shifts that were detected in [start, end), oldest first; all that are known if no start is named.
+
+    Raises: UnknownName, BadRange.
+    """
+    scope = scope_of(session, question, now)
+    frames, record = _record(session, question, scope, until=scope.as_of - GRACE)
+    rows = []
+    if record is not None:
+        index = daily_shift(frames.totals, frames.carried, prior=_prior(question))["index"].to_numpy("float64")
+        for found in shifts(record):
+            event = _event(session, question, scope, record, index, found)
+            if (question.start is None or event.detected_at >= question.start) and event.detected_at < _end(
+                question, scope
+            ):
+                rows.append(event)
+    return Answer(ShiftEvent, rows, _meta(question, scope, rows))
+
+
+def why(session: Session, question: Question, *, now: datetime) -> Answer:
+    """What moved θ from the end of the day before `start` to the end of the last day before `end`.
+
+    One row per narrative and outlet, the largest part first; they add up to `change` in the meta.
+    Raises: UnknownName, BadRange, BadInput.
+    """
+    scope = scope_of(session, question, now)
+    frames, record = _record(session, question, scope, until=scope.end)
+    spoken = np.flatnonzero(record.ready & (record.n_stories > 0)) if record is not None else np.array([], dtype=int)
+    if record is None or not len(spoken):
+        raise BadInput("θ cannot be told yet: there is no day with a usual rate.")
+    days = record.days
+    earlier = spoken[days[spoken] < pd.Timestamp(scope.start)]
+    later = spoken[days[spoken] < pd.Timestamp(scope.end)]
+    if not len(earlier) or not len(later) or later[-1] <= earlier[-1]:
+        raise BadInput(
+            f"θ speaks from {days[spoken[0]]:%Y-%m-%d} to {days[spoken[-1]]:%Y-%m-%d}: name a start after the first of "
+            "them, and an end after the start."
+        )
+    before, after = int(earlier[-1]), int(later[-1])
+    index = daily_shift(frames.totals, frames.carried, prior=_prior(question))["index"].to_numpy("float64")
+    rows = causes(record, before, after)
+    then, now_at = float(index[before]), float(index[after])
+    told = {
+        "from": days[before].date(),
+        "to": days[after].date(),
+        "index_before": round(then, 6),
+        "index": round(now_at, 6),
+        "change": round(now_at - then, 6),
+        "sentence": _sentence(then, now_at, rows),
+    }
+    return Answer(ShiftCause, rows, _meta(question, scope, rows) | told)
+
+
+def shift_history(session: Session, question: Question, *, now: datetime) -> Answer:
+    """The record cut into spells, in hindsight: every number here knows what came after. Raises: as why."""
+    scope = scope_of(session, question, now)
+    _, record = _record(session, question, scope, until=scope.end)
+    rows = [] if record is None else spells(record)
+    return Answer(ShiftSpell, rows, _meta(question, scope, rows) | {"hindsight": True})
+
+
+def _record(
+    session: Session, question: Question, scope: Scope, *, until: datetime
+) -> tuple[StoryFrames, Record | None]:
+    """The stories of whole days that end by `until`."""
+    frames = history(session, question, replace(scope, end=max(scope.end, until)))
+    last = min(until, scope.as_of).replace(hour=0, minute=0, second=0, microsecond=0)
+    kept = [frame[frame["hour"] < pd.Timestamp(last)] for frame in (frames.totals, frames.carried)]
+    frames = StoryFrames(*kept)
+    if frames.totals.empty:
+        return frames, None
+    return frames, record_of(frames.totals, frames.carried, prior=_prior(question))
+
+
+def _prior(question: Question) -> "dict[str, definitions.PriorRate] | None":
+    prior = definitions.prior_rates(question.tagger) if question.prior_rates else None
+    return prior.rates if prior else None
+
+
+def _end(question: Question, scope: Scope) -> datetime:
+    return question.end or scope.as_of + timedelta(days=1)
+
+
+def _event(
+    session: Session, question: Question, scope: Scope, record: Record, index: "np.ndarray", found: Found
+) -> ShiftEvent:
+    days = record.days
+    happened, last = days[found.happened].to_pydatetime(), days[found.detected].to_pydatetime()
+    detected_at = last + timedelta(days=1) + GRACE
+    spoken = np.flatnonzero(record.ready & (record.n_stories > 0))
+    earlier = spoken[spoken < found.happened]
+    rows = causes(record, int(earlier[-1]), found.detected) if len(earlier) else []
+    moved = _by_narrative(rows)
+    moved_by = max(moved, key=lambda name: abs(moved[name])) if moved else ""
+    returns = {name: _return(session, asset, detected_at, scope.as_of) for name, asset in SINCE.items()}
+    return ShiftEvent(
+        happened_at=happened,
+        detected_at=detected_at,
+        before=found.before,
+        state=found.to,
+        probability=found.probability,
+        index_before=round(float(index[earlier[-1]]), 6) if len(earlier) else None,
+        index=round(float(index[found.detected]), 6),
+        moved_by=moved_by,
+        n_stories=int(record.n_stories[found.happened : found.detected + 1].sum()),
+        **returns,
+        why=rows[:CAUSES],
+        stories=[
+            ToldStory(*row)
+            for row in story_store.loudest(
+                session,
+                moved_by,
+                start=happened,
+                end=last + timedelta(days=1),
+                as_of=detected_at,
+                tagger=question.tagger,
+                outlet=question.outlet,
+                limit=STORIES,
+            )
+        ],
+    )
+
+
+def _return(session: Session, asset: str, since: datetime, as_of: datetime) -> float | None:
+    """Log return from the first close at or after an instant to the latest known; None where there are not two."""
+    if asset not in definitions.assets():
+        return None
+    bars = price_store.read_bars(session, definitions.priced_as(asset), as_of=as_of, start=since)
+    closes = [bar.close for bar in bars if bar.close > 0]
+    return round(float(np.log(closes[-1] / closes[0])), 6) if len(closes) > 1 else None
+
+
+def _by_narrative(rows: list[ShiftCause]) -> dict[str, float]:
+    return {name: sum(row.change for row in rows if row.narrative == name) for name in {row.narrative for row in rows}}
+
+
+def _sentence(before: float, after: float, rows: list[ShiftCause]) -> str:
+    moved = sorted(_by_narrative(rows).items(), key=lambda one: -abs(one[1]))
+    verb = "stayed at" if abs(after - before) < 0.005 else "rose to" if after > before else "fell to"
+    said = [f"{name} {change:+.2f} ({_largest(rows, name)})" for name, change in moved if abs(change) >= 0.005]
+    told = f"θ {verb} {after:.2f}" + ("" if verb == "stayed at" else f" from {before:.2f}")
+    return told + (": " + ", ".join(said) if said else "") + "."
+
+
+def _largest(rows: list[ShiftCause], narrative: str) -> str:
+    """The outlet with the largest part in a narrative's change."""
+    own = next(row for row in rows if row.narrative == narrative)
+    return (
+        f"most of it by {own.outlet}, {own.change:+.2f}; {own.ratio:.1f} times the usual, {own.ratio_before:.1f} before"
+    )
+
+
+def _meta(
+    question: Question, scope: Scope, rows: list[ShiftEvent] | list[ShiftCause] | list[ShiftSpell]
+) -> dict[str, object]:
+    return {
+        "as_of": scope.as_of.astimezone(UTC),
+        "tagger": question.tagger,
+        "outlet": question.outlet,
+        "narratives": list(POLES.all),
+        "n": len(rows),
+    }

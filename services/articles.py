@@ -13,7 +13,7 @@ from models.store import articles as article_store
 from models.store import tags as tag_store
 from models.store.articles import ArticleRow
 from models.tags import AssetMention, NarrativeTag
-from services.instants import check_range
+from services.instants import check_range, known_by
 
 MAX_LIMIT = 200
 MAX_ID = 2**31
@@ -143,7 +143,7 @@ def search_articles(session: Session, question: ArticleQuestion, *, now: datetim
         session,
         start=question.start,
         end=question.end,
-        as_of=question.as_of or now,
+        as_of=known_by(question.as_of, now),
         narratives=question.narratives,
         asset=question.asset,
         outlet=question.outlet,
@@ -160,15 +160,15 @@ def get_article(
     session: Session, article_id: int, *, now: datetime, as_of: datetime | None = None, tagger: str | None = None
 ) -> WholeArticle:
     """Raises: NotFound if there is no such article, or it was not known yet."""
-    row = article_store.get_article(session, article_id, as_of=as_of or now)
+    row = article_store.get_article(session, article_id, as_of=known_by(as_of, now))
     if row is None:
         raise NotFound(f"There is no article {article_id}" + (" known at that time." if as_of else "."))
-    history = article_store.get_revisions(session, article_id, as_of=as_of or now)
+    history = article_store.get_revisions(session, article_id, as_of=known_by(as_of, now))
     return WholeArticle(
         article=_views(session, [row], tagger)[0],
         body=row.body,
         history=[RevisionView(r.seen_at, r.title, r.summary, r.body) for r in history],
-        sightings=[SightingView(*s) for s in article_store.sightings(session, article_id, as_of=as_of or now)],
+        sightings=[SightingView(*s) for s in article_store.sightings(session, article_id, as_of=known_by(as_of, now))],
     )
 
 
@@ -176,7 +176,7 @@ def get_story(
     session: Session, story_id: int, *, now: datetime, as_of: datetime | None = None, tagger: str | None = None
 ) -> StoryView:
     """Raises: NotFound if there is no such story, or none of it was known yet."""
-    rows = article_store.story_articles(session, story_id, as_of=as_of or now)
+    rows = article_store.story_articles(session, story_id, as_of=known_by(as_of, now))
     if not rows:
         raise NotFound(f"There is no story {story_id}" + (" known at that time." if as_of else "."))
     outlets = len({row.outlet for row in rows})

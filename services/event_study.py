@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
 
+from analysis.buckets import GRACE
 from analysis.event_study import AFTER, BEFORE, MOST_RELATED, record_highs, runs, weekly_correlation
 from analysis.event_study import event_study as judge
 from analysis.lead_lag import Dated
@@ -15,10 +16,10 @@ from models.clocks import end_of_day
 from models.derived import EventStudy, EventWeek
 from models.errors import BadInput, UnknownName
 from models.store import prices as price_store
-from models.store import stories as story_store
 from services.answers import Answer
 from services.instants import check_range
-from services.series import Question, scope_of, shift
+from services.series import Question, scope_of
+from services.shift_events import shift_events
 from services.triggers import states as trigger_states
 
 STATES = ("panic", "transition", "devaluation")
@@ -48,10 +49,9 @@ def event_study(
 ) -> EventStudyAnswer:
     """The asset's cumulative abnormal return around events, against placebo dates of the same years.
 
-    shift:STATE the first day of each run of a state, trigger:KEY the days on which a trigger turned on, high:ASSET a
-    record close; or `days` instead. Only events in the
-    question's range that were over at `as_of` count; prices are taken from wherever they are known. Raises:
-    UnknownName, BadRange, BadInput.
+    shift:STATE the days whose news told that the story had shifted, trigger:KEY those on which a trigger turned on,
+    high:ASSET record closes; or `days` instead. Only events in the question's range that were over at `as_of` count;
+    prices are taken from wherever they are known. Raises: UnknownName, BadRange, BadInput.
     """
     if (event is None) == (not days):
         raise BadInput(f"Name either an event ({', '.join(EVENTS)}) or days, one of both.")
@@ -97,13 +97,9 @@ def _events(session: Session, event: str, question: Question, as_of: datetime, n
         return f"the trigger {key} turned on", runs(trigger_states(session, key, question.tagger, as_of=as_of), "on")
     if kind != "shift" or key not in STATES:
         raise UnknownName("event", event, EVENTS)
-    first = story_store.event_range(session, as_of=as_of)[0]
-    if first is None:
-        return f"the story turned to {key}", []
-    # From the first story on, whatever the range: a run that began before it has no first day in it.
-    rows = shift(session, replace(question, start=first, end=None, bucket="day"), now=now).rows
-    states = [(row.bucket_start.date(), row.state) for row in rows if not row.open]
-    return f"the story turned to {key}", runs(states, key)
+    shifts = shift_events(session, replace(question, start=None, end=None), now=now).rows
+    days = [(row.detected_at - GRACE - timedelta(days=1)).date() for row in shifts if row.state == key]
+    return f"the story was seen to have shifted to {key}", days
 
 
 def _related(session: Session, event: str, asset: str, closes: Dated, as_of: datetime) -> float | None:

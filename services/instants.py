@@ -41,3 +41,10 @@ def check_range(start: datetime | None, end: datetime | None) -> None:
     """Raises: BadRange if both are given and start is not before end."""
     if start is not None and end is not None and start >= end:
         raise BadRange(f"start ({start:%Y-%m-%d}) must be before end ({end:%Y-%m-%d}).")
+
+
+def known_by(as_of: datetime | None, now: datetime) -> datetime:
+    """The instant of knowledge: `now` if none is named; "as of today" is now, not tonight. Raises: BadRange."""
+    if as_of is not None and as_of.date() > now.date():
+        raise BadRange(f"as_of ({as_of:%Y-%m-%dT%H:%M:%SZ}) lies in the future; nothing is known then yet.")
+    return min(as_of or now, now)

@@ -18,13 +18,13 @@ from analysis.tone import tone_points
 from config import definitions
 from config.definitions import BASELINE_TAGGER, CORE_NARRATIVES
 from models.derived import IntensityPoint, JoinedPoint, PricePoint, ShiftPoint, TonePoint
-from models.errors import BadInput, BadRange, UnknownName
+from models.errors import BadInput, UnknownName
 from models.prices import Interval
 from models.store import prices as price_store
 from models.store import stories as story_store
 from models.store import tags as tag_store
 from services.answers import Answer
-from services.instants import check_range
+from services.instants import check_range, known_by
 
 DEFAULT_SPAN = timedelta(days=365)
 Direction = Literal["building", "fading", "neither"]
@@ -201,7 +201,7 @@ def prices(session: Session, asset: str, question: Question, *, now: datetime) -
     Raises: UnknownName, BadRange.
     """
     instrument = definitions.priced_as(asset)
-    as_of = _as_of(question, now)
+    as_of = known_by(question.as_of, now)
     check_range(question.start, question.end)
     interval: Interval = "hour" if question.bucket == "hour" else "day"
     rows = price_store.read_bars(
@@ -260,14 +260,8 @@ def joined(session: Session, asset: str, question: Question, *, now: datetime) -
     )
 
 
-def _as_of(question: Question, now: datetime) -> datetime:
-    if question.as_of is not None and question.as_of.date() > now.date():
-        raise BadRange(f"as_of ({question.as_of:%Y-%m-%dT%H:%M:%SZ}) lies in the future; nothing is known then yet.")
-    return min(question.as_of or now, now)  # "as of today" is now, not tonight
-
-
 def scope_of(session: Session, question: Question, now: datetime) -> Scope:
-    as_of = _as_of(question, now)
+    as_of = known_by(question.as_of, now)
     known = tag_store.taggers(session)
     if question.tagger not in known and question.tagger != definitions.live_tagger_name():
         raise UnknownName("tagger", question.tagger, known or [definitions.live_tagger_name()])

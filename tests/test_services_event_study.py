@@ -84,7 +84,7 @@ def test_a_range_chooses_the_events_and_not_the_prices(record: Database, now: da
     assert (row.verdict, row.n) == ("too_small", 4)
 
 
-def test_a_turn_of_the_story_is_the_first_day_of_its_run(database: Database, now: datetime) -> None:
+def test_a_shift_of_the_story_is_the_day_whose_news_told_it(database: Database, now: datetime) -> None:
     fill(database, now)
     row = asked(database, now, "shift:panic").row
     assert len(row.events) == 1
@@ -92,7 +92,7 @@ def test_a_turn_of_the_story_is_the_first_day_of_its_run(database: Database, now
     assert PANIC_FROM <= turned < PANIC_FROM + 7
     assert (row.n, row.verdict) == (0, "too_small")
     assert row.events[0].left_out == "the year before it is not in the prices"
-    assert "after the story turned to panic: 0 events have" in row.sentence
+    assert "after the story was seen to have shifted to panic: 0 events have" in row.sentence
     assert asked(database, now, "shift:devaluation").row.events == []
 
 
@@ -162,7 +162,7 @@ def test_what_cannot_be_asked_is_told(record: Database, now: datetime) -> None:
         asked(record, now, question=Question(as_of=now + 3 * DAY))
 
 
-def test_an_empty_store_has_no_turn_of_the_story(database: Database, now: datetime) -> None:
+def test_an_empty_store_has_no_shift_of_the_story(database: Database, now: datetime) -> None:
     with pytest.raises(BadInput, match="There is no close of BTC"):
         asked(database, now, "shift:panic")
     fill_prices(database, now)

@@ -132,7 +132,11 @@ def daily_shift(
     if totals.empty:
         columns = [*VALUES, "state", "baseline", "progress", "n_stories"]
         return pd.DataFrame(columns=columns, index=pd.DatetimeIndex([], tz="UTC"))
-    record = record_of(totals, carried, poles, prior=prior)
+    return daily_of(record_of(totals, carried, poles, prior=prior), poles)
+
+
+def daily_of(record: "Record", poles: Poles = POLES) -> pd.DataFrame:
+    """daily_shift of what is known already."""
     ratios = dict(zip(record.names, record.ratios(), strict=True))
     panic, devaluation = _mean([ratios[n] for n in poles.panic]), _mean([ratios[n] for n in poles.devaluation])
     doubted = _mean([ratios[n] for n in poles.money_doubted])

@@ -48,9 +48,19 @@ def write(answer: Answer, form: Format) -> bytes:
     return {"csv": _csv, "json": _json, "parquet": _parquet}[form](answer)
 
 
-def _json(answer: Answer) -> bytes:
+def json_rows(answer: Answer) -> bytes:
+    """The rows alone: the same whenever they are asked for, whatever the meta says of when."""
+    return json.dumps(answer.records(), ensure_ascii=False, allow_nan=False).encode()
+
+
+def json_of(answer: Answer, rows: bytes) -> bytes:
+    """The whole document around rows that are already written."""
     meta = {name: plain(value) for name, value in answer.meta.items()}
-    return json.dumps({"meta": meta, "data": answer.records()}, ensure_ascii=False, allow_nan=False).encode()
+    return b'{"meta": ' + json.dumps(meta, ensure_ascii=False, allow_nan=False).encode() + b', "data": ' + rows + b"}"
+
+
+def _json(answer: Answer) -> bytes:
+    return json_of(answer, json_rows(answer))
 
 
 def _csv(answer: Answer) -> bytes:

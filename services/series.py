@@ -13,7 +13,7 @@ from sqlmodel import Session
 from analysis.buckets import GRACE, MAX_DAYS, Bucket, end_of, floor_one, starts
 from analysis.intensity import ByOutlet, Measure, Weighting, beside, intensity_points
 from analysis.join import bucket_returns
-from analysis.shift import POLES, WARM_UP_DAYS, ready_on, shift_points
+from analysis.shift import POLES, WARM_UP_DAYS, Prior, ready_on, shift_points
 from analysis.tone import tone_points
 from config import definitions
 from config.definitions import BASELINE_TAGGER, CORE_NARRATIVES
@@ -172,23 +172,27 @@ def history(session: Session, question: Question, scope: Scope) -> story_store.S
     return story_store.story_frames(session, seen, list(POLES.all), step="day", outlets_apart=True)
 
 
+def prior_of(question: Question) -> Prior | None:
+    """The usual rates to start from, where they are asked for. Raises: ConfigError."""
+    return definitions.prior_rates(question.tagger).rates if question.prior_rates else None
+
+
 def _shift(session: Session, question: Question, scope: Scope) -> Answer:
     frames = history(session, question, scope)
-    prior = definitions.prior_rates(question.tagger) if question.prior_rates else None
     points = shift_points(
         frames.totals,
         frames.carried,
         starts=scope.starts,
         bucket=question.bucket,
         now=scope.as_of,
-        prior=prior.rates if prior else None,
+        prior=prior_of(question),
     )
     meta = _meta(
         question,
         scope,
         interval=0.9,
         baseline_needs_days=WARM_UP_DAYS,
-        prior_rates=prior.label if prior else None,
+        prior_rates=definitions.prior_rates(question.tagger).label if question.prior_rates else None,
         ready_on=ready_on(frames.totals, now=scope.as_of),
         first_story_at=story_store.event_range(session, as_of=scope.as_of)[0],
     )

@@ -8,7 +8,7 @@ import pandas as pd
 from sqlmodel import Session
 
 from analysis.buckets import GRACE
-from analysis.shift import POLES, Record, daily_shift, record_of
+from analysis.shift import POLES, Record, daily_of, record_of
 from analysis.shift_events import Found, shifts
 from analysis.shift_history import spells
 from analysis.why import causes
@@ -17,9 +17,8 @@ from models.derived import ShiftCause, ShiftEvent, ShiftSpell, ToldStory
 from models.errors import BadInput
 from models.store import prices as price_store
 from models.store import stories as story_store
-from models.store.stories import StoryFrames
 from services.answers import Answer
-from services.series import Question, Scope, history, scope_of
+from services.series import Question, Scope, history, prior_of, scope_of
 
 SINCE = {"return_btc": "BTC", "return_gold": "XAU", "return_silver": "XAG"}
 CAUSES, STORIES = 5, 5
@@ -32,16 +31,13 @@ def shift_events(session: Session, question: Question, *, now: datetime) -> Answ
     Raises: UnknownName, BadRange.
     """
     scope = scope_of(session, question, now)
-    frames, record = _record(session, question, scope, until=scope.as_of - GRACE)
+    record = _record(session, question, scope, until=scope.as_of - GRACE)
     rows = []
     if record is not None:
-        index = daily_shift(frames.totals, frames.carried, prior=_prior(question))["index"].to_numpy("float64")
-        for found in shifts(record):
-            event = _event(session, question, scope, record, index, found)
-            if (question.start is None or event.detected_at >= question.start) and event.detected_at < _end(
-                question, scope
-            ):
-                rows.append(event)
+        index = daily_of(record)["index"].to_numpy("float64")
+        start, end = question.start, question.end or scope.as_of + timedelta(days=1)
+        events = (_event(session, question, scope, record, index, found) for found in shifts(record))
+        rows = [one for one in events if (start is None or one.detected_at >= start) and one.detected_at < end]
     return Answer(ShiftEvent, rows, _meta(question, scope, rows))
 
 
@@ -52,7 +48,7 @@ def why(session: Session, question: Question, *, now: datetime) -> Answer:
     Raises: UnknownName, BadRange, BadInput.
     """
     scope = scope_of(session, question, now)
-    frames, record = _record(session, question, scope, until=scope.end)
+    record = _record(session, question, scope, until=scope.end)
     spoken = np.flatnonzero(record.ready & (record.n_stories > 0)) if record is not None else np.array([], dtype=int)
     if record is None or not len(spoken):
         raise BadInput("θ cannot be told yet: there is no day with a usual rate.")
@@ -65,7 +61,7 @@ def why(session: Session, question: Question, *, now: datetime) -> Answer:
             "them, and an end after the start."
         )
     before, after = int(earlier[-1]), int(later[-1])
-    index = daily_shift(frames.totals, frames.carried, prior=_prior(question))["index"].to_numpy("float64")
+    index = daily_of(record)["index"].to_numpy("float64")
     rows = causes(record, before, after)
     then, now_at = float(index[before]), float(index[after])
     told = {
@@ -82,31 +78,17 @@ def why(session: Session, question: Question, *, now: datetime) -> Answer:
 def shift_history(session: Session, question: Question, *, now: datetime) -> Answer:
     """The record cut into spells, in hindsight: every number here knows what came after. Raises: as why."""
     scope = scope_of(session, question, now)
-    _, record = _record(session, question, scope, until=scope.end)
+    record = _record(session, question, scope, until=scope.end)
     rows = [] if record is None else spells(record)
     return Answer(ShiftSpell, rows, _meta(question, scope, rows) | {"hindsight": True})
 
 
-def _record(
-    session: Session, question: Question, scope: Scope, *, until: datetime
-) -> tuple[StoryFrames, Record | None]:
-    """The stories of whole days that end by `until`."""
+def _record(session: Session, question: Question, scope: Scope, *, until: datetime) -> Record | None:
+    """What whole days that end by `until` tell; None where there is no story."""
     frames = history(session, question, replace(scope, end=max(scope.end, until)))
     last = min(until, scope.as_of).replace(hour=0, minute=0, second=0, microsecond=0)
-    kept = [frame[frame["hour"] < pd.Timestamp(last)] for frame in (frames.totals, frames.carried)]
-    frames = StoryFrames(*kept)
-    if frames.totals.empty:
-        return frames, None
-    return frames, record_of(frames.totals, frames.carried, prior=_prior(question))
-
-
-def _prior(question: Question) -> "dict[str, definitions.PriorRate] | None":
-    prior = definitions.prior_rates(question.tagger) if question.prior_rates else None
-    return prior.rates if prior else None
-
-
-def _end(question: Question, scope: Scope) -> datetime:
-    return question.end or scope.as_of + timedelta(days=1)
+    totals, carried = (frame[frame["hour"] < pd.Timestamp(last)] for frame in (frames.totals, frames.carried))
+    return None if totals.empty else record_of(totals, carried, prior=prior_of(question))
 
 
 def _event(

@@ -1,7 +1,6 @@
 """Series: intensity, shift, prices, joined - each as JSON, CSV or Parquet, with an ETag over its rows."""
 
 import hashlib
-import json
 from datetime import date
 from typing import Annotated, get_args
 
@@ -28,7 +27,7 @@ from services import lead_lag as lead_lag_service
 from services import series
 from services import shift_events as events
 from services import triggers as trigger_service
-from services.answers import MEDIA_TYPES, Answer, Format, plain, write
+from services.answers import MEDIA_TYPES, Answer, Format, json_of, json_rows, plain, write
 from services.instants import parse_as_of
 from services.series import Question
 
@@ -195,12 +194,13 @@ def event_study(
 
 def _respond(request: Request, answer: Answer, form: Format | None) -> Response:
     form = form or _accepted(request.headers.get("accept", ""))
-    rows = json.dumps(answer.records()).encode()
+    rows = json_rows(answer)
     etag = f'"{hashlib.sha256(form.encode() + rows).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept"}
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    return Response(write(answer, form), media_type=MEDIA_TYPES[form], headers=headers)
+    body = json_of(answer, rows) if form == "json" else write(answer, form)
+    return Response(body, media_type=MEDIA_TYPES[form], headers=headers)
 
 
 def _accepted(accept: str) -> Format:

@@ -79,11 +79,15 @@ def _session_closes(days: Sequence[date], asset: Asset) -> list[datetime]:
 def _calendar(asset: Asset, first: date, last: date) -> "exchange_calendars.ExchangeCalendar":
     """The asset's calendar, with days to spare on both sides."""
     import exchange_calendars
-    import pandas as pd
 
     try:
-        return exchange_calendars.get_calendar(
-            asset.calendar, start=pd.Timestamp(first - CLOSED_AT_MOST), end=pd.Timestamp(last + CLOSED_AT_MOST)
-        )
+        return _calendar_of_years(asset.calendar, (first - CLOSED_AT_MOST).year, (last + CLOSED_AT_MOST).year)
     except (exchange_calendars.errors.InvalidCalendarName, ValueError) as error:
         raise ConfigError(f"assets.toml: calendar {asset.calendar!r} of {asset.name}: {error}") from None
+
+
+@lru_cache(maxsize=16)
+def _calendar_of_years(name: str, first: int, last: int) -> "exchange_calendars.ExchangeCalendar":
+    import exchange_calendars
+
+    return exchange_calendars.get_calendar(name, start=f"{first}-01-01", end=f"{last}-12-31")

@@ -63,13 +63,13 @@ def test_volatility_is_led_where_returns_are_not() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["return", "volatility"])
 def test_chance_is_taken_for_a_lead_in_one_of_twenty_cases_and_not_more(target: str) -> None:
-    """150 pairs a cell; benchmarks/lead_lag.py draws 5,000. The bound is what chance exceeds once in 10,000 runs."""
+    """75 pairs a cell; benchmarks/lead_lag.py draws 5,000. The bound is what chance exceeds once in 10,000 runs."""
     alarms = pairs = 0
     for kind in DRIVERS:
         for price in PRICES:
             for n in (48, 168):
                 rng = np.random.default_rng([n, DRIVERS.index(kind), PRICES.index(price)])
-                for _ in range(150):
+                for _ in range(75):
                     pair = Aligned(driver(kind, n, rng), returns(price, n, rng), "day")
                     seed = int(rng.integers(2**31))
                     alarms += lead_lag(pair, target=target, seed=seed, resamples=99).verdict != "none"  # type: ignore[arg-type]

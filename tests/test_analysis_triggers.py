@@ -118,7 +118,7 @@ def test_the_answer_on_a_day_is_what_the_series_of_states_says_of_it(key: str) -
         assert reading.story_ids == []
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(day=st.integers(380, 700))
 def test_what_becomes_known_later_changes_no_earlier_state(day: int) -> None:
     whole, cut = read(PLANTED), read(until(PLANTED, day), days=day)
@@ -254,7 +254,7 @@ def test_where_the_daily_rate_goes_stale_the_monthly_one_stands_for_it() -> None
     assert "DFF is stale: its latest value became known on" in told.sentence
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=5)
 @given(days=st.integers(470, 560))
 def test_a_daily_rate_that_becomes_known_later_changes_no_state_of_before(days: int) -> None:
     known = Known(MACRO | {"DFF": DAILY_RATE}, CLOSES, *NEWS)

@@ -134,7 +134,7 @@ arrivals = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(arrivals=arrivals, horizon=st.integers(0, 60), rounds=st.integers(1, 3))
 def test_what_became_known_later_joins_nothing_that_was_known_before(
     sqlite_url: str, arrivals: list[tuple[str, int, int]], horizon: int, rounds: int

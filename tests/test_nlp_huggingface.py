@@ -454,14 +454,14 @@ def cached(plant: Plant, shell: Shell, tmp_path: Path) -> Shell:  # noqa: F811
 @pytest.mark.slow
 def test_tag_and_evaluate_go_by_the_model_of_the_setting(cached: Shell) -> None:
     name = f"hf:planted/news@{COMMIT}"
-    out, err = cached("tag", "--input", "-", given=json.dumps({"id": "7", "title": "Fed cuts as gold gains"}))
+    out, err = cached.process("tag", "--input", "-", given=json.dumps({"id": "7", "title": "Fed cuts as gold gains"}))
     row = json.loads(out)
     assert (row["tagger"], err) == (name, "")
     assert {key: tag["direction"] for key, tag in row["narratives"].items() if tag["label"]} == {"liquidity": 1}
     assert [(mention["asset"], mention["tone"]) for mention in row["assets"]] == [("XAU", None)]
     unit = {"id": "1", "text": "A haven", "narratives": {"safe_haven": {"direction": 1}}, "assets": {}}
     (cached.folder / "labels.jsonl").write_text(json.dumps(unit))
-    figures = json.loads(cached("evaluate", "labels.jsonl", "--format", "json")[0])
+    figures = json.loads(cached.process("evaluate", "labels.jsonl", "--format", "json")[0])
     assert [(one["tagger"], one["macro_f1_core"]) for one in figures] == [(name, 1.0), ("keywords@1", 1.0)]
 
 
@@ -469,7 +469,7 @@ def test_tag_and_evaluate_go_by_the_model_of_the_setting(cached: Shell) -> None:
 def test_what_the_cache_does_not_have_and_no_hub_gives_is_one_sentence(cached: Shell) -> None:
     name = f"hf:planted/news@{'9' * 40}"
     cached.environment |= {"STORYSHIFT_TAGGER": name, "HF_HUB_OFFLINE": "1"}
-    _, err = cached("tag", "--input", "-", code=2)
+    _, err = cached.process("tag", "--input", "-", code=2)
     assert f"{name} cannot be loaded: " in err
     assert len(err.splitlines()) == 1
     assert f"hf download planted/news --revision {'9' * 40}" in err

@@ -82,7 +82,14 @@ def known_at(source: str, key: str, day: date) -> datetime:
         series = definitions.macro(key)
         end = period_end(day, series.frequency)
         return datetime.fromisoformat(f"{end.isoformat()}T00:00:00+00:00")
-    return close_instants([day], definitions.asset(key))[0]
+    return closed_at(key)[day]
+
+
+@cache
+def closed_at(key: str) -> dict[date, datetime]:
+    """Asked for all days of a table at once: the exchange's calendar is made anew for each question."""
+    days = list(table("prices", key))
+    return dict(zip(days, close_instants(days, definitions.asset(key)), strict=True))
 
 
 def cited(brief: dict[str, Any]) -> list[tuple[str, str, date]]:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import analyze
 from fastapi.testclient import TestClient
 from record import FIRST as STORIES_FROM
 from record import PANIC_FROM, fill
@@ -44,6 +45,7 @@ def fill_prices(database: Database, now: datetime) -> None:
 @pytest.fixture
 def record(database: Database, now: datetime) -> Database:
     fill_prices(database, now)
+    analyze(database)
     return database
 
 
@@ -114,6 +116,7 @@ def test_a_trigger_that_turns_on_is_an_event_on_the_day_on_which_that_was_known(
     record: Database, now: datetime
 ) -> None:
     fill_real_yields(record, now)
+    analyze(record)
     row = asked(record, now, "trigger:real_yields").row
     assert len(row.events) == len(JUMPS)
     for one, place in zip(row.events, JUMPS, strict=True):

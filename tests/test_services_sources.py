@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import insert
 
 from analysis.buckets import Bucket, end_of
 from models.database import Database
@@ -30,10 +31,12 @@ def plant(database: Database, visits: Iterable[tuple[datetime, int | None]]) -> 
 
 def visit(database: Database, feed: Feed, visits: Iterable[tuple[datetime, int | None]]) -> None:
     with database.write() as session:
-        session.add_all(
-            Fetch(feed_id=feed.id or 0, at=at, outcome="failed" if new is None else "ok", entries_new=new or 0)
+        rows = [
+            {"feed_id": feed.id, "at": at, "outcome": "failed" if new is None else "ok", "entries_new": new or 0}
             for at, new in visits
-        )
+        ]
+        if rows:
+            session.execute(insert(Fetch), rows)
 
 
 def hourly(start: datetime, end: datetime, new: Callable[[datetime], int | None]) -> list[tuple[datetime, int | None]]:

@@ -18,20 +18,13 @@ LATE = timedelta(days=7)
 
 def first_bars(session: Session, asset: str, *, as_of: datetime) -> list[tuple[datetime, float]]:
     """(known at, close) of each daily bar as it was first known by `as_of`, ascending."""
-    same = col(PriceBar.asset) == asset, col(PriceBar.interval) == "day"
-    first = (
-        select(col(PriceBar.closed_at).label("closed_at"), func.min(col(PriceBar.known_at)).label("known_at"))
-        .where(*same, col(PriceBar.known_at) <= as_of)
-        .group_by(col(PriceBar.closed_at))
-        .subquery()
-    )
     query = (
-        select(col(PriceBar.known_at), col(PriceBar.close))
-        .join(first, and_(first.c.closed_at == PriceBar.closed_at, first.c.known_at == PriceBar.known_at))
-        .where(*same)
-        .order_by(col(PriceBar.closed_at))
+        select(col(PriceBar.closed_at), col(PriceBar.known_at), col(PriceBar.close))
+        .where(col(PriceBar.asset) == asset, col(PriceBar.interval) == "day", col(PriceBar.known_at) <= as_of)
+        .order_by(col(PriceBar.closed_at), col(PriceBar.known_at).desc())
     )
-    return [(at, close) for at, close in session.execute(query)]
+    first = {closed_at: (known_at, close) for closed_at, known_at, close in session.execute(query)}
+    return list(first.values())
 
 
 def known_stories(

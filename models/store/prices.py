@@ -105,24 +105,17 @@ def read_bars(
     interval: Interval = "day",
 ) -> list[PricePoint]:
     """The bars that closed in [start, end), ascending, each in the value known at `as_of`."""
-    same = col(PriceBar.asset) == asset, col(PriceBar.interval) == interval
-    newest = (
-        select(col(PriceBar.closed_at).label("closed_at"), func.max(col(PriceBar.known_at)).label("known_at"))
-        .where(*same, col(PriceBar.known_at) <= as_of)
-        .group_by(col(PriceBar.closed_at))
-        .subquery()
-    )
     query = (
         select(col(PriceBar.closed_at), col(PriceBar.close), col(PriceBar.known_at))
-        .join(newest, and_(newest.c.closed_at == PriceBar.closed_at, newest.c.known_at == PriceBar.known_at))
-        .where(*same)
-        .order_by(col(PriceBar.closed_at))
+        .where(col(PriceBar.asset) == asset, col(PriceBar.interval) == interval, col(PriceBar.known_at) <= as_of)
+        .order_by(col(PriceBar.closed_at), col(PriceBar.known_at))
     )
     if start is not None:
         query = query.where(col(PriceBar.closed_at) >= start)
     if end is not None:
         query = query.where(col(PriceBar.closed_at) < end)
-    return [PricePoint(at, asset, close, known_at) for at, close, known_at in session.execute(query)]
+    newest = {at: PricePoint(at, asset, close, known_at) for at, close, known_at in session.execute(query)}
+    return list(newest.values())
 
 
 def closes(session: Session) -> dict[tuple[str, str], list[datetime]]:

@@ -286,7 +286,7 @@ def _judged(
         for i, lag in enumerate(lags)
     ]
     verdict = _verdict(int(lags[peak])) if p_family <= ALPHA else "none"
-    visible = min(1.0, float(np.quantile(strongest, 1 - ALPHA) * np.median(error)))
+    visible = min(1.0, float(np.quantile(strongest, 1 - ALPHA) * error[peak]))
     measure = "return" if target == "return" else "volatility, ln |r|"
     if target == "volatility" and found.realised is not None:
         measure = "volatility, realised by the hour"

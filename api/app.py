@@ -91,6 +91,10 @@ def _add_pages(app: FastAPI, replay: bool) -> None:
     def index() -> HTMLResponse:
         return page("index.html")
 
+    @app.get("/evidence", include_in_schema=False)
+    def evidence() -> HTMLResponse:
+        return page("evidence.html")
+
     @app.get("/sources", include_in_schema=False)
     def sources() -> HTMLResponse:
         return page("sources.html")

@@ -249,7 +249,7 @@ class LeadLag:
     dropped: int
     """Rows between the first and the last value that lack a value or a return."""
     visible_from: float
-    """The smallest |correlation| that would have been told from chance over all lags."""
+    """The smallest |correlation| at the peak lag that would have been told from chance over all lags."""
 
 
 @dataclass(frozen=True, slots=True)

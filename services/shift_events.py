@@ -155,9 +155,7 @@ def _sentence(before: float, after: float, rows: list[ShiftCause]) -> str:
 def _largest(rows: list[ShiftCause], narrative: str) -> str:
     """The outlet with the largest part in a narrative's change."""
     own = next(row for row in rows if row.narrative == narrative)
-    return (
-        f"most of it by {own.outlet}, {own.change:+.2f}; {own.ratio:.1f} times the usual, {own.ratio_before:.1f} before"
-    )
+    return f"{own.ratio_before:.1f} to {own.ratio:.1f} times the usual, most by {own.outlet}"
 
 
 def _meta(

@@ -1,13 +1,13 @@
 // The page: one chart over one time axis (prices, θ, narratives), and the articles behind the chosen bucket.
 // Flow: read the view from the address -> ask the API -> draw -> a click or an arrow key chooses a bucket -> list articles.
-// All text from feeds is set as text, never as markup.
+// Below the chart stand the panels of panels.js. All text from feeds is set as text, never as markup.
 
-const ASSETS = { BTC: "Bitcoin", XAU: "Gold", XAG: "Silver" };
-const DAY = 86400000;
-const element = (id) => document.getElementById(id);
+import { tellMoved, tellShifts, tellTriggers } from "./panels.js";
+import { ASSETS, DAY, ask, colour, element, faded, isoDay, longDay, many, percent } from "./shared.js";
+
 const chart = element("chart");
 const form = element("controls");
-const view = { start: "", end: "", bucket: "", at: "", narrative: "", prior: "" };
+const view = { start: "", end: "", bucket: "", at: "", narrative: "", asset: "", story: "", prior: "" };
 const LOOK_AGAIN = 15000;
 const NAMED_SOURCES = 8;
 let narratives = [];
@@ -17,25 +17,10 @@ let known = {};
 let young = false;
 let asked = 0;
 let listed = 0;
+let detected = [];
+let panelsOf = "";
 
-// -- asking ----------------------------------------------------------------------------------------------------------
-
-async function ask(path, parameters = {}) {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(parameters)) for (const one of [value].flat()) if (one) query.append(name, one);
-  let response;
-  try {
-    response = await fetch(`/v1/${path}?${query}`, { headers: { Accept: "application/json" } });
-  } catch {
-    throw new Error("The server does not answer. Is storyshift still running?");
-  }
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.detail || `The server answered ${response.status}.`);
-  return answer;
-}
-
-const isoDay = (time) => new Date(time).toISOString().slice(0, 10);
-const percent = (share) => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
+// -- words -----------------------------------------------------------------------------------------------------------
 
 function bucketEnd(start) {
   const end = new Date(start);
@@ -60,8 +45,20 @@ function readAddress() {
 }
 
 function writeAddress() {
-  const kept = new URLSearchParams(Object.entries(view).filter(([, value]) => value));
-  history.replaceState(null, "", `#${kept}`);
+  history.replaceState(null, "", address({}));
+}
+
+// The address of this view with something else in it.
+function address(changes) {
+  return `#${new URLSearchParams(Object.entries({ ...view, ...changes }).filter(([, value]) => value))}`;
+}
+
+// The day of an instant, in the range shown or else in one around it.
+function around(instant) {
+  const time = Date.parse(instant);
+  const inside = Date.parse(view.start) <= time && time < Date.parse(view.end);
+  const range = inside ? { at: bucketOf(instant) } : { start: isoDay(time - 92 * DAY), end: isoDay(time + 92 * DAY), bucket: "day", at: `${isoDay(time)}T00:00:00Z` };
+  return address({ ...range, story: "" });
 }
 
 function suitedBucket(days) {
@@ -88,8 +85,10 @@ async function show() {
     young = isYoung(shift.meta);
     tellMessage("");
     tellVerdict(shift);
+    tellPanels(shift);
     draw(shifts, intensity.data, prices);
-    choose(view.at || shifts.findLast((point) => point.n_stories)?.bucket_start, false);
+    choose(view.at || shifts.findLast((point) => point.n_stories)?.bucket_start, false, view.story);
+    if (view.story) listStory();
   } catch (error) {
     if (turn === asked) tellMessage(error.message);
   } finally {
@@ -97,13 +96,20 @@ async function show() {
   }
 }
 
-function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-}
-
-function faded(hex, opacity) {
-  const [red, green, blue] = [1, 3, 5].map((place) => parseInt(hex.slice(place, place + 2), 16));
-  return `rgba(${red},${green},${blue},${opacity})`;
+// The panels tell what was known where the range ends, or now if that is later; asked again only when that changes.
+async function tellPanels(shift) {
+  const [end, now] = [Date.parse(view.end), Date.parse(shift.meta.as_of)];
+  const page = { narratives, address, around, prior: view.prior, young, asked: end < now ? new Date(end).toISOString() : "" };
+  const told = shift.data.some((point) => point.index != null);
+  const question = [page.asked, view.prior, told && view.end, known.articles, known.untagged].join();
+  if (question === panelsOf) return;
+  panelsOf = question;
+  tellMoved({ ...page, end: told && Math.min(end, Math.ceil(now / DAY) * DAY) });
+  tellTriggers(page);
+  const found = await tellShifts(page);
+  if (!found) return;
+  detected = found;
+  if (chart.layout) Plotly.relayout(chart, { shapes: [...chart.layout.shapes.filter((shape) => shape.name !== "shift"), ...marks()] });
 }
 
 function draw(points, intensities, prices) {
@@ -125,7 +131,7 @@ function draw(points, intensities, prices) {
     yaxis: { ...axis, domain: [0.66, 1], type: "log", title: title("price, start = 100"), tickvals: PRICE_TICKS, tickformat: ",d" },
     yaxis2: { ...axis, domain: [0.35, 0.62], range: [0, 1], tickvals: [0, 0.5, 1], title: title("θ") },
     yaxis3: { ...axis, domain: [0, 0.31], tickformat: ".0%", title: title("share of stories"), ...shareRange(points) },
-    shapes: [...stateShapes(points), half()],
+    shapes: [...stateShapes(points), half(), ...marks()],
     annotations: [
       ...(narrow ? [] : [note("devaluation ↑", 0.97), note("panic ↓", 0.03)]),
       ...(prices.some((answer) => answer.data.length) ? [] : [absent("no prices in this range yet", 0.83)]),
@@ -162,6 +168,14 @@ function drawLegend(traces) {
     return button;
   });
   element("legend").replaceChildren(...buttons.filter(Boolean));
+}
+
+// A line where each shift was detected, in the colour of the state it turned to.
+function marks() {
+  return detected.map((event) => ({
+    name: "shift", type: "line", xref: "x", yref: "y2 domain", x0: event.detected_at, x1: event.detected_at, y0: 0, y1: 1,
+    line: { color: colour(event.state in STATES ? event.state : "calm"), width: 2, dash: "dash" },
+  }));
 }
 
 function note(text, y) {
@@ -294,7 +308,6 @@ function tellVerdict(shift) {
 
 const isYoung = (meta) => !meta.ready_on || Date.parse(meta.ready_on) > Date.parse(meta.as_of);
 const readyWhen = (shift) => (shift.meta.ready_on ? ` (about ${longDay(shift.meta.ready_on)})` : "");
-const longDay = (day) => new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", dateStyle: "long" }).format(new Date(day));
 
 // The first days: what is being collected, how far the baseline is, and when θ will have something to say.
 function tellWarmingUp(shift) {
@@ -340,15 +353,17 @@ function bucketOf(x) {
   return (before.at(-1) || shifts[0])?.bucket_start || "";
 }
 
-function choose(start, jump) {
+function choose(start, jump, story = "") {
   if (!start || !shifts.some((point) => point.bucket_start === start)) return;
-  view.at = start;
+  Object.assign(view, { at: start, story });
   writeAddress();
   const shapes = chart.layout.shapes.filter((shape) => shape.name !== "chosen");
   shapes.push({ name: "chosen", type: "line", xref: "x", yref: "paper", x0: start, x1: start, y0: 0, y1: 1, line: { color: colour("accent"), width: 2 } });
   Plotly.relayout(chart, { shapes });
-  drawChips();
-  list("");
+  if (!story) {
+    drawChips();
+    list("");
+  }
   if (jump && element("articles").getBoundingClientRect().top > innerHeight * 0.85) {
     element("articles").scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
   }
@@ -364,12 +379,28 @@ function drawChips() {
     chip.addEventListener("click", () => {
       view.narrative = narrative.narrative;
       writeAddress();
-      for (const other of element("chips").children) other.setAttribute("aria-pressed", String(other === chip));
+      drawChips();
+      [...element("chips").children].find((other) => other.textContent === narrative.name)?.focus();
       list("");
     });
     return chip;
   });
-  element("chips").replaceChildren(...chips);
+  element("chips").replaceChildren(...chips, ...(view.asset ? [assetChip()] : []));
+}
+
+// Only what names an asset: so says an address from the page of evidence. Pressed again, it goes.
+function assetChip() {
+  const chip = document.createElement("button");
+  chip.type = "button";
+  chip.textContent = `naming ${ASSETS[view.asset] || view.asset} ✕`;
+  chip.setAttribute("aria-pressed", "true");
+  chip.addEventListener("click", () => {
+    view.asset = "";
+    writeAddress();
+    drawChips();
+    list("");
+  });
+  return chip;
 }
 
 function wanted() {
@@ -383,13 +414,40 @@ async function list(cursor) {
   element("articles-title").textContent = `Articles of ${spoken(view.at)}`;
   element("summary").textContent = point ? `θ ${thetaText(point)}` : "";
   try {
-    const page = await ask("articles", { start: view.at, end: bucketEnd(view.at), narrative: wanted(), cursor, limit: 25 });
+    const page = await ask("articles", { start: view.at, end: bucketEnd(view.at), narrative: wanted(), asset: view.asset, cursor, limit: 25 });
     if (turn !== listed) return;
     const items = page.data.map(articleItem);
     if (cursor) element("list").append(...items);
     else element("list").replaceChildren(...(items.length ? items : [emptyItem()]));
     element("more").hidden = !page.next_cursor;
     element("more").onclick = () => list(page.next_cursor);
+  } catch (error) {
+    if (turn === listed) element("summary").textContent = error.message;
+  }
+}
+
+// The copies of one story, in place of the articles of a date.
+async function listStory() {
+  const turn = ++listed;
+  const back = document.createElement("button");
+  back.type = "button";
+  back.textContent = view.at ? `← Articles of ${spoken(view.at)}` : "← Back";
+  back.addEventListener("click", () => {
+    view.story = "";
+    writeAddress();
+    if (view.at) choose(view.at, false);
+    element("articles").focus();
+  });
+  element("chips").replaceChildren(back);
+  element("more").hidden = true;
+  element("articles-title").textContent = "One story";
+  element("summary").textContent = "Looking for its articles …";
+  element("list").replaceChildren();
+  try {
+    const story = await ask(`stories/${encodeURIComponent(view.story)}`);
+    if (turn !== listed) return;
+    element("summary").textContent = `${many(story.articles.length, "article", "articles")} of ${many(story.outlets, "outlet", "outlets")}; the first is of ${longDay(story.event_at)}.`;
+    element("list").replaceChildren(...story.articles.map(articleItem));
   } catch (error) {
     if (turn === listed) element("summary").textContent = error.message;
   }
@@ -548,7 +606,14 @@ for (const button of document.querySelectorAll("[data-start]")) {
 }
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
-addEventListener("hashchange", () => { readAddress(); show(); });
+// Another story alone needs no new drawing; all else does.
+addEventListener("hashchange", () => {
+  const before = address({ story: "" });
+  readAddress();
+  if (!view.story || address({ story: "" }) !== before) show();
+  else listStory();
+  if (view.story) element("articles").focus();
+});
 
 element("prior").addEventListener("click", () => {
   view.prior = view.prior ? "" : "on";

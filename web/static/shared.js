@@ -1,0 +1,110 @@
+// What the pages share: asking the API, words for dates and numbers, nodes, and the look of charts.
+// All text from feeds is set as text, never as markup.
+
+export const ASSETS = { BTC: "Bitcoin", XAU: "Gold", XAG: "Silver" };
+export const DAY = 86400000;
+export const element = (id) => document.getElementById(id);
+
+// -- asking ----------------------------------------------------------------------------------------------------------
+
+export async function ask(path, parameters = {}) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) for (const one of [value].flat()) if (one) query.append(name, one);
+  let response;
+  try {
+    response = await fetch(`/v1/${path}?${query}`, { headers: { Accept: "application/json" } });
+  } catch {
+    throw new Error("The server does not answer. Is storyshift still running?");
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.detail || `The server answered ${response.status}.`);
+  return answer;
+}
+
+// -- words -----------------------------------------------------------------------------------------------------------
+
+export const isoDay = (time) => new Date(time).toISOString().slice(0, 10);
+export const percent = (share) => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
+export const longDay = (day) => new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", dateStyle: "long" }).format(new Date(day));
+export const many = (n, one, more) => `${n.toLocaleString("en")} ${n === 1 ? one : more}`;
+
+export function signed(value, digits = 2) {
+  const size = Math.abs(value).toFixed(digits);
+  return `${Number(size) === 0 ? "" : value < 0 ? "−" : "+"}${size}`;
+}
+
+export const chance = (p) => (p == null ? "not known" : p < 0.001 ? "< 0.001" : p.toFixed(p < 0.1 ? 3 : 2));
+
+// A log return as per cent; null is "not known", never 0.
+export const gain = (log) => (log == null ? "not known" : `${signed((Math.exp(log) - 1) * 100, 1)} %`);
+
+// A sentence of the API with the names of narratives and drivers for their keys.
+export function named(sentence, narratives) {
+  const sentences = sentence.replaceAll(/\btheta\b/g, "θ").replaceAll(/\btone:(?=\w)/g, "tone of ").replaceAll(/\b(asset|macro):(?=\w)/g, "");
+  return narratives.reduce((text, { narrative, name }) => text.replaceAll(new RegExp(`\\b(narrative:)?${narrative}\\b`, "g"), name.toLowerCase()), sentences);
+}
+
+// The story's page around a day, that day chosen.
+export function daysAround(day, reach = 45) {
+  const at = Date.parse(`${day}T00:00:00Z`);
+  return `/#${new URLSearchParams({ start: isoDay(at - reach * DAY), end: isoDay(at + reach * DAY), bucket: "day", at: `${day}T00:00:00Z` })}`;
+}
+
+// -- nodes -----------------------------------------------------------------------------------------------------------
+
+export function make(tag, className, ...content) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  node.append(...content);
+  return node;
+}
+
+export function link(href, ...content) {
+  const node = make("a", "", ...content);
+  node.href = href;
+  return node;
+}
+
+export function details(className, summary, ...content) {
+  return make("details", className, make("summary", "", summary), ...content);
+}
+
+// A table that scrolls by itself, also by the keyboard, where it is wider than its place.
+export function table(caption, heads, rows) {
+  const head = make("tr", "", ...heads.map((text) => Object.assign(make("th", "", text), { scope: "col" })));
+  const body = rows.map((cells) => make("tr", "", ...cells.map((cell, place) => (place ? make("td", "", cell) : Object.assign(make("th", "", cell), { scope: "row" })))));
+  const whole = make("div", "scrolls", make("table", "numbers", make("caption", "quiet", caption), make("thead", "", head), make("tbody", "", ...body)));
+  Object.assign(whole, { tabIndex: 0, role: "region", ariaLabel: caption });
+  return whole;
+}
+
+// -- charts ----------------------------------------------------------------------------------------------------------
+
+export function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+export function faded(hex, opacity) {
+  const [red, green, blue] = [1, 3, 5].map((place) => parseInt(hex.slice(place, place + 2), 16));
+  return `rgba(${red},${green},${blue},${opacity})`;
+}
+
+export const axis = () => ({ gridcolor: colour("line"), zerolinecolor: colour("soft"), linecolor: colour("line"), fixedrange: true });
+export const title = (text) => ({ text, font: { size: 12, color: colour("soft") }, standoff: 6 });
+
+// The two lines of a band, of which the second fills down to the first.
+export function band(x, low, high, hue, opacity, rest = {}) {
+  const line = { type: "scatter", mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false, x, ...rest };
+  return [{ ...line, y: low }, { ...line, y: high, fill: "tonexty", fillcolor: faded(hue, opacity) }];
+}
+
+export function plot(node, says, traces, layout) {
+  node.setAttribute("role", "img");
+  node.setAttribute("aria-label", says);
+  const narrow = node.clientWidth < 520;
+  return Plotly.react(node, traces, {
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, dragmode: false,
+    font: { family: "system-ui, sans-serif", size: 12, color: colour("ink") }, hoverlabel: { namelength: -1 },
+    margin: { l: narrow ? 48 : 58, r: narrow ? 10 : 18, t: 14, b: 44 }, ...layout,
+  }, { displayModeBar: false, responsive: true });
+}

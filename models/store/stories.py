@@ -209,27 +209,29 @@ def loudest(
 
     (story id, title, outlet, published) of the copy that was known first, as all was known at `as_of`.
     """
-    current = (
-        select(func.max(col(Revision.id)))
-        .join(Tagging, and_(col(Tagging.revision_id) == Revision.id, col(Tagging.tagger) == tagger))
-        .where(col(Revision.article_id) == Article.id, col(Revision.seen_at) <= as_of)
-        .correlate(Article)
-        .scalar_subquery()
+    said = and_(
+        col(NarrativeTag.revision_id) == Revision.id,
+        col(NarrativeTag.tagger) == tagger,
+        col(NarrativeTag.narrative) == narrative,
     )
+    building = and_(col(NarrativeTag.label).is_(True), col(NarrativeTag.direction) > 0)
     query = (
-        select(col(Article.story_id), col(Article.known_at), col(Article.id), col(Revision.title))
-        .add_columns(col(Article.outlet), col(Article.event_at))
-        .join(Revision, col(Revision.id) == current)
-        .join(NarrativeTag, and_(col(NarrativeTag.revision_id) == Revision.id, col(NarrativeTag.tagger) == tagger))
-        .where(col(NarrativeTag.narrative) == narrative, col(NarrativeTag.label).is_(True))
-        .where(col(NarrativeTag.direction) > 0, col(Article.story_id).is_not(None))
+        select(col(Article.id), col(Article.story_id), col(Article.known_at), col(Article.id), col(Revision.title))
+        .add_columns(col(Article.outlet), col(Article.event_at), case((building, 1), else_=0))
+        .join(Revision, col(Revision.article_id) == Article.id)
+        .join(Tagging, and_(col(Tagging.revision_id) == Revision.id, col(Tagging.tagger) == tagger))
+        .outerjoin(NarrativeTag, said)
         .where(col(Article.event_at) >= start, col(Article.event_at) < end, col(Article.known_at) <= as_of)
+        .where(col(Article.story_id).is_not(None), col(Revision.seen_at) <= as_of)
+        .order_by(col(Revision.id))
     )
     if outlet is not None:
         query = query.where(col(Article.outlet) == outlet)
+    current = {article: rest for article, *rest in session.execute(query)}  # of each article the newest wording
     copies: dict[int, list[tuple[Any, ...]]] = {}
-    for story, *copy in session.execute(query):
-        copies.setdefault(story, []).append(tuple(copy))
+    for story, *copy, builds in current.values():
+        if builds:
+            copies.setdefault(story, []).append(tuple(copy))
     order = sorted(copies, key=lambda story: (-len(copies[story]), story))[:limit]
     return [(story, *min(copies[story], key=lambda one: one[:2])[2:]) for story in order]
 

@@ -9,7 +9,7 @@ All lags are one family: that the best of 41 lags looks good says nothing until 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -206,9 +206,16 @@ def family(
             )
     adjusted = _step_down([one.strength for one in judged.values()], np.stack([one.null for one in judged.values()]))
     return [
-        PairLeadLag(driver, asset, _rounded(p), one.answer)
+        _among(len(judged), driver, asset, one.answer, p)
         for ((driver, asset), one), p in zip(judged.items(), adjusted, strict=True)
     ]
+
+
+def _among(pairs: int, driver: str, asset: str, answer: LeadLag, p: float) -> PairLeadLag:
+    if answer.verdict == "none" or p <= ALPHA:
+        return PairLeadLag(driver, asset, _rounded(p), answer.verdict, answer)
+    more = f" Among {pairs} pairs asked about at once that is no more than chance ({p:.0%})."
+    return PairLeadLag(driver, asset, _rounded(p), "none", replace(answer, sentence=answer.sentence + more))
 
 
 def _step_down(seen: list[float], null: Array) -> list[float]:

@@ -260,6 +260,8 @@ class PairLeadLag:
     asset: str
     p_adjusted: float
     """p_family, adjusted for all pairs asked about."""
+    verdict: str
+    """By p_adjusted; that of `lead_lag` is by its own p_family, as if no other pair had been asked about."""
     lead_lag: LeadLag
     beside: Beside | None = None
     """Where no other pair was asked about."""

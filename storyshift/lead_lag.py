@@ -103,6 +103,7 @@ def _from_store(
     pairs = [
         {"driver": pair.driver, "asset": pair.asset, "p_adjusted": pair.p_adjusted}
         | asdict(pair.lead_lag)
+        | {"verdict": pair.verdict}
         | ({"beside": asdict(pair.beside)} if pair.beside else {})
         for pair in answer.rows
     ]
@@ -137,7 +138,7 @@ def _show_pairs(rows: "list[PairLeadLag]") -> None:
         table.add_row(
             pair.driver,
             pair.asset,
-            found.verdict if told else "none",
+            pair.verdict,
             f"{found.peak_lag:+d} {found.step}s",
             f"{peak.estimate:+.2f}",
             f"{found.p_family:.3f}",

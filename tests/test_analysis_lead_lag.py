@@ -297,6 +297,12 @@ def test_across_nine_drivers_and_five_assets_the_planted_one_is_found_and_no_oth
     told = [(pair.driver, pair.asset) for pair in found if pair.p_adjusted <= ALPHA]
     assert told == [("driver 2", "asset 1")]
     assert all(pair.p_adjusted >= pair.lead_lag.p_family for pair in found)
+    by_chance = [pair for pair in found if pair.lead_lag.verdict != "none" and pair.p_adjusted > ALPHA]
+    assert {pair.verdict for pair in by_chance} <= {"none"}
+    assert all(
+        "Among 45 pairs asked about at once that is no more than chance" in p.lead_lag.sentence for p in by_chance
+    )
+    assert [pair.verdict for pair in found if pair.verdict != "none"] == ["news_leads"]
 
 
 @pytest.mark.slow

@@ -284,7 +284,7 @@ def test_as_of_t_an_answer_is_what_it_was_at_t(
     when: tuple[str, int],
     late: list[tuple[str, int, int, int]],
     goes_on: bool,
-    third: int,
+    part: int,
 ) -> None:
     """Served at T, and served years later as of T: the same answer, whatever became known since.
 

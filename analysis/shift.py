@@ -186,6 +186,11 @@ class Record:
         stories: Array = self.n.sum(axis=1)
         return stories
 
+    @property
+    def spoken(self) -> NDArray[np.intp]:
+        """The days, by place, on which θ can be told."""
+        return np.flatnonzero(self.ready & (self.n_stories > 0))
+
     def weights(self, day: int) -> Array:
         """How much of each day up to this one is left in the current rate of the day: shape (day + 1,)."""
         logs = np.log(_discount(self.n_stories[: day + 1]))

@@ -46,7 +46,7 @@ def shifts(record: Record, poles: Poles = POLES) -> list[Found]:
     by_day = _of_states(filtered, poles)
     found: list[Found] = []
     state, since = None, 0
-    for day in np.flatnonzero(record.ready & (record.n_stories > 0)).tolist():
+    for day in record.spoken.tolist():
         best = int(by_day[day].argmax())
         over = 1 - by_day[day, STATES.index(state)] if state else by_day[day, best]
         if by_day[day, best] < LIKELY or (over < SURE and (state is not None or STATES[best] != CALM)):

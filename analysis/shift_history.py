@@ -41,9 +41,7 @@ def spells(record: Record, poles: Poles = POLES) -> list[ShiftSpell]:
         ratios = dict(zip(record.names, ratio, strict=True))
         panic = float(np.mean([ratios[name] for name in poles.panic]))
         devaluation = float(np.mean([ratios[name] for name in poles.devaluation]))
-        levels = {
-            name: float(LEVELS[np.abs(np.log(LEVELS / max(one, FLOOR))).argmin()]) for name, one in ratios.items()
-        }
+        levels = {name: float(LEVELS[np.abs(np.log(LEVELS / one)).argmin()]) for name, one in ratios.items()}
         found.append(
             ShiftSpell(
                 start=record.days[days.start].to_pydatetime(),
@@ -56,9 +54,6 @@ def spells(record: Record, poles: Poles = POLES) -> list[ShiftSpell]:
             )
         )
     return found
-
-
-FLOOR = 1e-3
 
 
 def _weekly(values: Array, first: int, weeks: int) -> Array:

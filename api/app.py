@@ -83,21 +83,21 @@ def _add_pages(app: FastAPI, replay: bool) -> None:
     app.mount("/static", StaticFiles(directory=WEB / "static"), name="static")
     app.mount("/swagger", StaticFiles(directory=swagger), name="swagger")
 
-    def page(name: str) -> HTMLResponse:
-        text = templates.get_template(name).render(version=VERSION, replay=replay)
+    def page(name: str, path: str) -> HTMLResponse:
+        text = templates.get_template(name).render(version=VERSION, replay=replay, path=path)
         return HTMLResponse(text, headers={"Cache-Control": "no-cache"})
 
     @app.get("/", include_in_schema=False)
     def index() -> HTMLResponse:
-        return page("index.html")
+        return page("index.html", "/")
 
     @app.get("/evidence", include_in_schema=False)
     def evidence() -> HTMLResponse:
-        return page("evidence.html")
+        return page("evidence.html", "/evidence")
 
     @app.get("/sources", include_in_schema=False)
     def sources() -> HTMLResponse:
-        return page("sources.html")
+        return page("sources.html", "/sources")
 
     @app.get("/vendor/plotly.min.js", include_in_schema=False)
     def plotly() -> FileResponse:

@@ -20,8 +20,8 @@ def main(addresses: list[str]) -> None:
     stories = 0
     for address in addresses:
         with Database.open(address).read() as session:
-            seen = Seen(as_of=now, tagger=live_tagger_name(), start=None, end=now)
-            frames = story_frames(session, seen, list(POLES.all), step="day", outlets_apart=True)
+            seen = Seen(as_of=now, tagger=live_tagger_name(), start=None, end=now, step="day")
+            frames = story_frames(session, seen, list(POLES.all), outlets_apart=True)
         stories += int(frames.totals["n_stories"].sum())
         for narrative, rates in daily_rates(frames.totals, frames.carried).items():
             shares[narrative].append(float(np.nanmedian(rates)))

@@ -32,9 +32,9 @@ class StoryRollup(SQLModel, table=True):
     asset: str = Field(primary_key=True)
     narrative: str = Field(primary_key=True)
     outlet: str = Field(primary_key=True)
-    event_hour: int = Field(primary_key=True, sa_type=sa.Integer, sa_column_kwargs={"autoincrement": False})
-    known_hour: int = Field(primary_key=True, sa_type=sa.Integer, sa_column_kwargs={"autoincrement": False})
-    direction: int = Field(primary_key=True, sa_type=sa.Integer, sa_column_kwargs={"autoincrement": False})
+    event_hour: int = Field(primary_key=True)
+    known_hour: int = Field(primary_key=True)
+    direction: int = Field(primary_key=True)
     modality: str = Field(primary_key=True)
     n_stories: int
     n_articles: int
@@ -56,11 +56,11 @@ class BreadthRollup(SQLModel, table=True):
     tagger: str = Field(primary_key=True)
     asset: str = Field(primary_key=True)
     narrative: str = Field(primary_key=True)
-    event_hour: int = Field(primary_key=True, sa_type=sa.Integer, sa_column_kwargs={"autoincrement": False})
+    event_hour: int = Field(primary_key=True)
     outlet: str = Field(primary_key=True)
-    brought_hour: int = Field(primary_key=True, sa_type=sa.Integer, sa_column_kwargs={"autoincrement": False})
-    known_hour: int = Field(primary_key=True, sa_type=sa.Integer, sa_column_kwargs={"autoincrement": False})
-    direction: int = Field(primary_key=True, sa_type=sa.Integer, sa_column_kwargs={"autoincrement": False})
+    brought_hour: int = Field(primary_key=True)
+    known_hour: int = Field(primary_key=True)
+    direction: int = Field(primary_key=True)
     modality: str = Field(primary_key=True)
     n_stories: int
 
@@ -78,8 +78,8 @@ class ToneRollup(SQLModel, table=True):
     scope: str = Field(primary_key=True)
     asset: str = Field(primary_key=True)
     outlet: str = Field(primary_key=True)
-    event_hour: int = Field(primary_key=True, sa_type=sa.Integer, sa_column_kwargs={"autoincrement": False})
-    known_hour: int = Field(primary_key=True, sa_type=sa.Integer, sa_column_kwargs={"autoincrement": False})
+    event_hour: int = Field(primary_key=True)
+    known_hour: int = Field(primary_key=True)
     n_stories: int
     n_articles: int
     n_squared: int

@@ -96,22 +96,17 @@ def intensity(
 
 
 def _intensity(session: Session, keys: list[str], question: Question, scope: Scope) -> Answer:
-    told: dict[str, Any] = {
-        "direction": None if question.direction is None else DIRECTIONS[question.direction],
-        "modality": question.modality,
-    }
     seen = _seen(question, scope)
-    step: story_store.Step = "hour" if question.bucket == "hour" else "day"
-    frames = story_store.story_frames(session, seen, keys, step=step, **told)
+    frames = story_store.story_frames(session, seen, keys)
     by_outlet = None
     if question.measure == "index":
-        own = story_store.outlet_frames(session, replace(seen, start=None), keys, step=step, **told)
+        own = story_store.outlet_frames(session, replace(seen, start=None), keys)
         by_outlet = ByOutlet(own.totals, own.carried)
     points = intensity_points(
         frames.totals,
         frames.carried,
         story_store.fetch_counts(session, start=scope.start, end=min(scope.end, scope.as_of)),
-        brought=story_store.breadth_frame(session, seen, keys, step=step, **told),
+        brought=story_store.breadth_frame(session, seen, keys),
         narratives=keys,
         starts=scope.starts,
         bucket=question.bucket,
@@ -148,8 +143,7 @@ def tone(session: Session, asset: str, question: Question, *, now: datetime) -> 
     """Mean tone of the stories about an asset, by bucket. Raises: UnknownName, BadRange."""
     definitions.asset(asset)
     scope = scope_of(session, question, now)
-    step: story_store.Step = "hour" if question.bucket == "hour" else "day"
-    tones = story_store.asset_tones(session, _seen(question, scope), asset, step=step)
+    tones = story_store.asset_tones(session, _seen(question, scope), asset)
     points = tone_points(
         tones,
         asset=asset,
@@ -168,8 +162,8 @@ def shift(session: Session, question: Question, *, now: datetime) -> Answer:
 
 def history(session: Session, question: Question, scope: Scope) -> story_store.StoryFrames:
     """The stories of θ by day and outlet, from the first one known on."""
-    seen = replace(_seen(question, scope), start=None, asset=None)
-    return story_store.story_frames(session, seen, list(POLES.all), step="day", outlets_apart=True)
+    seen = replace(_seen(question, scope), start=None, asset=None, step="day", direction=None, modality=None)
+    return story_store.story_frames(session, seen, list(POLES.all), outlets_apart=True)
 
 
 def prior_of(question: Question) -> Prior | None:
@@ -288,6 +282,9 @@ def _seen(question: Question, scope: Scope) -> story_store.Seen:
         end=scope.end,
         outlet=question.outlet,
         asset=question.asset,
+        step="hour" if question.bucket == "hour" else "day",
+        direction=None if question.direction is None else DIRECTIONS[question.direction],
+        modality=question.modality,
     )
 
 

@@ -13,7 +13,7 @@ from analysis.shift_events import Found, shifts
 from analysis.shift_history import spells
 from analysis.why import causes
 from config import definitions
-from models.derived import ShiftCause, ShiftEvent, ShiftSpell, ToldStory
+from models.derived import PricePoint, ShiftCause, ShiftEvent, ShiftSpell, ToldStory
 from models.errors import BadInput
 from models.store import prices as price_store
 from models.store import stories as story_store
@@ -36,8 +36,10 @@ def shift_events(session: Session, question: Question, *, now: datetime) -> Answ
     if record is not None:
         index = daily_of(record)["index"].to_numpy("float64")
         start, end = question.start, question.end or scope.as_of + timedelta(days=1)
-        events = (_event(session, question, scope, record, index, found) for found in shifts(record))
-        rows = [one for one in events if (start is None or one.detected_at >= start) and one.detected_at < end]
+        asked = [one for one in shifts(record) if _detected_at(record, one) < end]
+        asked = [one for one in asked if start is None or _detected_at(record, one) >= start]
+        closes = {name: _closes(session, asset, scope) for name, asset in SINCE.items()} if asked else {}
+        rows = [_event(session, question, record, index, closes, one) for one in asked]
     return Answer(ShiftEvent, rows, _meta(question, scope, rows))
 
 
@@ -49,10 +51,9 @@ def why(session: Session, question: Question, *, now: datetime) -> Answer:
     """
     scope = scope_of(session, question, now)
     record = _record(session, question, scope, until=scope.end)
-    spoken = np.flatnonzero(record.ready & (record.n_stories > 0)) if record is not None else np.array([], dtype=int)
-    if record is None or not len(spoken):
+    if record is None or not len(record.spoken):
         raise BadInput("θ cannot be told yet: there is no day with a usual rate.")
-    days = record.days
+    days, spoken = record.days, record.spoken
     earlier = spoken[days[spoken] < pd.Timestamp(scope.start)]
     later = spoken[days[spoken] < pd.Timestamp(scope.end)]
     if not len(earlier) or not len(later) or later[-1] <= earlier[-1]:
@@ -91,18 +92,25 @@ def _record(session: Session, question: Question, scope: Scope, *, until: dateti
     return None if totals.empty else record_of(totals, carried, prior=prior_of(question))
 
 
+def _detected_at(record: Record, found: Found) -> datetime:
+    """The end of the day whose news told it, and the grace."""
+    return record.days[found.detected].to_pydatetime() + timedelta(days=1) + GRACE
+
+
 def _event(
-    session: Session, question: Question, scope: Scope, record: Record, index: "np.ndarray", found: Found
+    session: Session,
+    question: Question,
+    record: Record,
+    index: "np.ndarray",
+    closes: dict[str, list[PricePoint]],
+    found: Found,
 ) -> ShiftEvent:
-    days = record.days
-    happened, last = days[found.happened].to_pydatetime(), days[found.detected].to_pydatetime()
-    detected_at = last + timedelta(days=1) + GRACE
-    spoken = np.flatnonzero(record.ready & (record.n_stories > 0))
-    earlier = spoken[spoken < found.happened]
+    happened, detected_at = record.days[found.happened].to_pydatetime(), _detected_at(record, found)
+    earlier = record.spoken[record.spoken < found.happened]
     rows = causes(record, int(earlier[-1]), found.detected) if len(earlier) else []
     moved = _by_narrative(rows)
     moved_by = max(moved, key=lambda name: abs(moved[name])) if moved else ""
-    returns = {name: _return(session, asset, detected_at, scope.as_of) for name, asset in SINCE.items()}
+    returns = {name: _return(bars, detected_at) for name, bars in closes.items()}
     return ShiftEvent(
         happened_at=happened,
         detected_at=detected_at,
@@ -121,7 +129,7 @@ def _event(
                 session,
                 moved_by,
                 start=happened,
-                end=last + timedelta(days=1),
+                end=detected_at - GRACE,
                 as_of=detected_at,
                 tagger=question.tagger,
                 outlet=question.outlet,
@@ -131,13 +139,18 @@ def _event(
     )
 
 
-def _return(session: Session, asset: str, since: datetime, as_of: datetime) -> float | None:
-    """Log return from the first close at or after an instant to the latest known; None where there are not two."""
+def _closes(session: Session, asset: str, scope: Scope) -> list[PricePoint]:
+    """As they are known, ascending; none where the asset is not defined."""
     if asset not in definitions.assets():
-        return None
-    bars = price_store.read_bars(session, definitions.priced_as(asset), as_of=as_of, start=since)
-    closes = [bar.close for bar in bars if bar.close > 0]
-    return round(float(np.log(closes[-1] / closes[0])), 6) if len(closes) > 1 else None
+        return []
+    bars = price_store.read_bars(session, definitions.priced_as(asset), as_of=scope.as_of)
+    return [bar for bar in bars if bar.close > 0]
+
+
+def _return(closes: list[PricePoint], since: datetime) -> float | None:
+    """Log return from the first close at or after an instant to the latest known; None where there are not two."""
+    after = [bar.close for bar in closes if bar.closed_at >= since]
+    return round(float(np.log(after[-1] / after[0])), 6) if len(after) > 1 else None
 
 
 def _by_narrative(rows: list[ShiftCause]) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 from datetime import date
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,17 +10,10 @@ import typer
 from models.errors import BadInput, BadRow
 from storyshift.output import put, put_json, say
 from storyshift.questions import AsOf, BucketName, Outlet, PriorRates, Tagger, question_of
-from storyshift.shell import now, open_database
+from storyshift.shell import TableFormat, now, open_database
 
 if TYPE_CHECKING:
     from models.derived import EventStudy
-
-
-class TableFormat(StrEnum):
-    text = "text"
-    json = "json"
-    csv = "csv"
-    parquet = "parquet"
 
 
 def event_study(

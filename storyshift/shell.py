@@ -18,6 +18,13 @@ class TextFormat(StrEnum):
     json = "json"
 
 
+class TableFormat(StrEnum):
+    text = "text"
+    json = "json"
+    csv = "csv"
+    parquet = "parquet"
+
+
 Report = Annotated[TextFormat, typer.Option("--format", help="text on stderr, or one JSON document on stdout.")]
 
 

@@ -4,10 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from storyshift.event_study import TableFormat
 from storyshift.output import put
 from storyshift.questions import AsOf, Tagger
-from storyshift.shell import now, open_database
+from storyshift.shell import TableFormat, now, open_database
 
 if TYPE_CHECKING:
     from models.derived import TriggerState

@@ -1,6 +1,7 @@
 """Series: intensity, shift, prices, joined - each as JSON, CSV or Parquet, with an ETag over its rows."""
 
 import hashlib
+from collections.abc import Callable
 from datetime import date
 from typing import Annotated, get_args
 
@@ -60,55 +61,37 @@ def tone(
     asset: Annotated[str, Query(description="Of which asset.")] = "BTC",
 ) -> Response:
     """Mean tone of the stories about an asset, with its 90 % interval and their disagreement."""
-    state = request.app.state
-    with state.database.read() as session:
-        answer = series.tone(session, asset, parameters.question(), now=state.clock())
-    return _respond(request, answer, parameters.format)
+    return _answered(request, parameters, series.tone, asset)
 
 
 @router.get("/shift", response_model=SeriesAnswer[ShiftPoint])
 def shift(request: Request, parameters: Parameters) -> Response:
     """θ between panic (0) and devaluation (1), with its interval and the state of the story."""
-    state = request.app.state
-    with state.database.read() as session:
-        answer = series.shift(session, parameters.question(), now=state.clock())
-    return _respond(request, answer, parameters.format)
+    return _answered(request, parameters, series.shift)
 
 
 @router.get("/shift/events", response_model=SeriesAnswer[ShiftEvent])
 def shift_events(request: Request, parameters: Parameters) -> Response:
     """When the story shifted, as it was detected, and what lay behind it; all shifts if no start is named."""
-    state = request.app.state
-    with state.database.read() as session:
-        answer = events.shift_events(session, parameters.question(), now=state.clock())
-    return _respond(request, answer, parameters.format)
+    return _answered(request, parameters, events.shift_events)
 
 
 @router.get("/shift/why", response_model=SeriesAnswer[ShiftCause])
 def why(request: Request, parameters: Parameters) -> Response:
     """What moved θ from the day before `start` to the last day before `end`, by narrative and outlet."""
-    state = request.app.state
-    with state.database.read() as session:
-        answer = events.why(session, parameters.question(), now=state.clock())
-    return _respond(request, answer, parameters.format)
+    return _answered(request, parameters, events.why)
 
 
 @router.get("/shift/history", response_model=SeriesAnswer[ShiftSpell])
 def shift_history(request: Request, parameters: Parameters) -> Response:
     """The record cut into spells, in hindsight: for looking back, never for testing."""
-    state = request.app.state
-    with state.database.read() as session:
-        answer = events.shift_history(session, parameters.question(), now=state.clock())
-    return _respond(request, answer, parameters.format)
+    return _answered(request, parameters, events.shift_history)
 
 
 @router.get("/prices/{asset}", response_model=SeriesAnswer[PricePoint])
 def prices(request: Request, parameters: Parameters, asset: str) -> Response:
     """Closes of an asset, by the day or, with bucket=hour, by the hour: when each was struck and when it was known."""
-    state = request.app.state
-    with state.database.read() as session:
-        answer = series.prices(session, asset, parameters.question(), now=state.clock())
-    return _respond(request, answer, parameters.format)
+    return _answered(request, parameters, series.prices, asset)
 
 
 @router.get("/joined", response_model=SeriesAnswer[JoinedPoint])
@@ -118,10 +101,7 @@ def joined(
     asset: Annotated[str, Query(description="Whose returns stand beside the story.")] = "BTC",
 ) -> Response:
     """θ and the core intensities beside what an asset did in each bucket and next, without look-ahead."""
-    state = request.app.state
-    with state.database.read() as session:
-        answer = series.joined(session, asset, parameters.question(), now=state.clock())
-    return _respond(request, answer, parameters.format)
+    return _answered(request, parameters, series.joined, asset)
 
 
 @router.get("/lead-lag")
@@ -190,6 +170,14 @@ def event_study(
     if (form := parameters.format or _accepted(request.headers.get("accept", ""))) != "json":
         return _respond(request, answer.table(), form)
     return EventsAnswer(meta={name: plain(value) for name, value in answer.meta.items()}, data=[answer.row])
+
+
+def _answered(request: Request, parameters: SeriesParameters, ask: Callable[..., Answer], *of: str) -> Response:
+    """ask: (session, *of, question, now=) -> Answer."""
+    state = request.app.state
+    with state.database.read() as session:
+        answer = ask(session, *of, parameters.question(), now=state.clock())
+    return _respond(request, answer, parameters.format)
 
 
 def _respond(request: Request, answer: Answer, form: Format | None) -> Response:

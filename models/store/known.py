@@ -8,7 +8,7 @@ from sqlalchemy import and_, func, select
 from sqlmodel import Session, col
 
 from models.articles import Article, Revision
-from models.prices import PriceBar
+from models.store.prices import known_bars
 from models.store.sql import utc_hour
 from models.tags import NarrativeTag, Tagging
 
@@ -18,12 +18,9 @@ LATE = timedelta(days=7)
 
 def first_bars(session: Session, asset: str, *, as_of: datetime) -> list[tuple[datetime, float]]:
     """(known at, close) of each daily bar as it was first known by `as_of`, ascending."""
-    query = (
-        select(col(PriceBar.closed_at), col(PriceBar.known_at), col(PriceBar.close))
-        .where(col(PriceBar.asset) == asset, col(PriceBar.interval) == "day", col(PriceBar.known_at) <= as_of)
-        .order_by(col(PriceBar.closed_at), col(PriceBar.known_at).desc())
-    )
-    first = {closed_at: (known_at, close) for closed_at, known_at, close in session.execute(query)}
+    first: dict[datetime, tuple[datetime, float]] = {}
+    for bar in known_bars(session, asset, as_of=as_of):
+        first.setdefault(bar.closed_at, (bar.known_at, bar.close))
     return list(first.values())
 
 

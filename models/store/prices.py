@@ -105,6 +105,20 @@ def read_bars(
     interval: Interval = "day",
 ) -> list[PricePoint]:
     """The bars that closed in [start, end), ascending, each in the value known at `as_of`."""
+    found = known_bars(session, asset, as_of=as_of, start=start, end=end, interval=interval)
+    return list({bar.closed_at: bar for bar in found}.values())
+
+
+def known_bars(
+    session: Session,
+    asset: str,
+    *,
+    as_of: datetime,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    interval: Interval = "day",
+) -> list[PricePoint]:
+    """Every value, known at `as_of`, of the bars that closed in [start, end), by when they closed and were known."""
     query = (
         select(col(PriceBar.closed_at), col(PriceBar.close), col(PriceBar.known_at))
         .where(col(PriceBar.asset) == asset, col(PriceBar.interval) == interval, col(PriceBar.known_at) <= as_of)
@@ -114,8 +128,7 @@ def read_bars(
         query = query.where(col(PriceBar.closed_at) >= start)
     if end is not None:
         query = query.where(col(PriceBar.closed_at) < end)
-    newest = {at: PricePoint(at, asset, close, known_at) for at, close, known_at in session.execute(query)}
-    return list(newest.values())
+    return [PricePoint(at, asset, close, known_at) for at, close, known_at in session.execute(query)]
 
 
 def closes(session: Session) -> dict[tuple[str, str], list[datetime]]:

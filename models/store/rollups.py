@@ -13,12 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import and_, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel, col
 
 from models.articles import Article, Revision
 from models.rollups import DEVALUATION_POLE, PANIC_POLE, BreadthRollup, StoryRollup, ToneRollup
-from models.store.sql import chunks, table_of
+from models.store.sql import chunks, insert_into, table_of
 from models.tags import AssetMention, NarrativeTag, Tagging
 
 ROLLUPS: tuple[type[SQLModel], ...] = (StoryRollup, BreadthRollup, ToneRollup)
@@ -121,12 +120,12 @@ def _cells(story: Story, at: datetime) -> Cells:
     known.sort(key=lambda one: (one[0].known_at, one[0].article_id))
     lead, wording = known[0]
     hour = hour_number(lead.event_at)
+    brought: dict[str, int] = {}
+    for copy, _ in known:
+        published = hour_number(copy.event_at)
+        brought[copy.outlet] = min(published, brought.get(copy.outlet, published))
     for asset in ("", *wording.tones):
         _count(cells, wording, ("all", asset, "", hour), len(known), 0)
-        brought: dict[str, int] = {}
-        for copy, _ in known:
-            published = hour_number(copy.event_at)
-            brought[copy.outlet] = min(published, brought.get(copy.outlet, published))
         for narrative, direction, modality in wording.narratives:
             for outlet, published in brought.items():
                 cells[BreadthRollup, (asset, narrative, hour, outlet, published, direction, modality)] = (1,)
@@ -165,7 +164,6 @@ def _count(cells: Cells, said: Wording, where: tuple[str, str, str, int], copies
 
 def add(session: Session, tagger: str, hours: Mapping[int, Cells]) -> None:
     """Add the changes of each known hour to the rollups."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     rows: dict[type[SQLModel], list[dict[str, Any]]] = defaultdict(list)
     for hour, cells in hours.items():
         for (rollup, key), values in cells.items():
@@ -173,8 +171,7 @@ def add(session: Session, tagger: str, hours: Mapping[int, Cells]) -> None:
                 named = dict(zip((*KEYS[rollup], *VALUES[rollup]), (*key, *values), strict=True))
                 rows[rollup].append({"tagger": tagger, "known_hour": hour} | named)
     for rollup, new in rows.items():
-        table = table_of(rollup)
-        insert = dialect.insert(table)
+        table, insert = table_of(rollup), insert_into(session, rollup)
         sums = {name: table.c[name] + insert.excluded[name] for name in VALUES[rollup]}
         keys = ["tagger", "known_hour", *KEYS[rollup]]
         new.sort(key=lambda row: [str(row[key]) for key in keys])  # two writers lock rows in the same order

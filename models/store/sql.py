@@ -46,12 +46,17 @@ def table_of(model: type[SQLModel]) -> Table:
     return found
 
 
+def insert_into(session: Session, model: type[SQLModel]) -> postgresql.Insert | sqlite.Insert:
+    """The database's own insert, which can say what happens on a conflict."""
+    table = table_of(model)
+    return postgresql.insert(table) if session.get_bind().dialect.name == "postgresql" else sqlite.insert(table)
+
+
 def insert_new(session: Session, model: type[SQLModel], rows: list[dict[str, Any]]) -> None:
     """Insert the rows; those that break a uniqueness rule are already there and are passed over."""
     if not rows:
         return
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    session.connection().execute(dialect.insert(table_of(model)).on_conflict_do_nothing(), rows)
+    session.connection().execute(insert_into(session, model).on_conflict_do_nothing(), rows)
 
 
 def new_ids(session: Session, model: type[SQLModel], count: int) -> list[int]:

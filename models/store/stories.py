@@ -11,7 +11,7 @@ from sqlmodel import Session, SQLModel, col
 from models.articles import Article, Revision
 from models.feeds import Fetch
 from models.rollups import BreadthRollup, StoryRollup, ToneRollup
-from models.store.rollups import EPOCH, KEYS, TONE_UNITS, VALUES, hour_number, lately
+from models.store.rollups import EPOCH, KEYS, TONE_UNITS, VALUES, Cells, hour_number, lately
 from models.store.sql import table_of, utc_hour
 from models.tags import NarrativeTag, Tagging
 
@@ -65,79 +65,64 @@ class Seen:
     """Only this outlet's copies."""
     asset: str | None = None
     """Only stories that name it."""
+    step: Step = "hour"
+    direction: int | None = None
+    """Of labels, only those that say this; so for the modality. All stories are counted all the same."""
+    modality: str | None = None
 
 
-def story_frames(
-    session: Session,
-    seen: Seen,
-    narratives: list[str],
-    *,
-    step: Step = "hour",
-    outlets_apart: bool = False,
-    direction: int | None = None,
-    modality: str | None = None,
-) -> StoryFrames:
-    """With a direction or modality `carried` has only the labels that say it. Outlets apart: not with an asset."""
+def story_frames(session: Session, seen: Seen, narratives: list[str], *, outlets_apart: bool = False) -> StoryFrames:
+    """Outlets apart: not with an asset."""
     scope = "own" if seen.outlet is not None else "lead" if outlets_apart else "all"
-    where = _where(seen, scope=[scope], narrative=[""])
-    totals = _sums(session, StoryRollup, seen, step, where, by=["event_hour", "outlet"])
-    where |= _said(narratives, direction, modality)
-    by = ["event_hour", "outlet", "narrative", "direction", "modality"]
-    carried = _sums(session, StoryRollup, seen, step, where, by=by).rename(columns={"n_stories": "n_carrying"})
+    by = ["event_hour", "outlet"]
+    totals, carried = _totals_and_labels(
+        session, seen, narratives, scope, by, [*by, "narrative", "direction", "modality"]
+    )
     return StoryFrames(
         totals[["hour", "outlet", "n_stories", "n_articles", "n_squared"]],
-        carried[["hour", *by[1:], "n_carrying", "n_articles", "n_split"]],
+        carried[["hour", "outlet", "narrative", "direction", "modality", "n_carrying", "n_articles", "n_split"]],
     )
 
 
-def breadth_frame(
-    session: Session,
-    seen: Seen,
-    narratives: list[str],
-    *,
-    step: Step = "hour",
-    direction: int | None = None,
-    modality: str | None = None,
-) -> pd.DataFrame:
+def outlet_frames(session: Session, seen: Seen, narratives: list[str]) -> OutletFrames:
+    by = ["event_hour", "outlet"]
+    totals, carried = _totals_and_labels(session, seen, narratives, "own", by, [*by, "narrative"])
+    totals["n_squared"] = totals["n_stories" if seen.outlet else "n_nth"]
+    return OutletFrames(
+        totals[["hour", "outlet", "n_stories", "n_squared"]], carried[["hour", "outlet", "narrative", "n_carrying"]]
+    )
+
+
+def _totals_and_labels(
+    session: Session, seen: Seen, narratives: list[str], scope: str, totals_by: list[str], labels_by: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    recent = _recent(session, seen)
+    where = _where(seen, scope=[scope])
+    totals = _sums(session, StoryRollup, seen, where | {"narrative": [""]}, recent, by=totals_by)
+    labels = _sums(session, StoryRollup, seen, where | _said(seen, narratives), recent, by=labels_by)
+    return totals, labels.rename(columns={"n_stories": "n_carrying"})
+
+
+def breadth_frame(session: Session, seen: Seen, narratives: list[str]) -> pd.DataFrame:
     """Which outlets brought the stories that carry a narrative, all copies included, and by when.
 
     Columns hour (of the story), narrative, outlet, brought (hour of the outlet's first copy), n_stories.
     """
     if seen.outlet is not None:
-        own = story_frames(session, seen, narratives, step=step, direction=direction, modality=modality).carried
+        own = story_frames(session, seen, narratives).carried
         return own.assign(brought=own["hour"], n_stories=own["n_carrying"])[BROUGHT]
-    where = _where(seen) | _said(narratives, direction, modality)
+    where = _where(seen) | _said(seen, narratives)
     by = ["event_hour", "narrative", "outlet", "brought_hour"]
-    return _sums(session, BreadthRollup, seen, step, where, by=by)[BROUGHT]
+    return _sums(session, BreadthRollup, seen, where, _recent(session, seen), by=by)[BROUGHT]
 
 
-def outlet_frames(
-    session: Session,
-    seen: Seen,
-    narratives: list[str],
-    *,
-    step: Step = "hour",
-    direction: int | None = None,
-    modality: str | None = None,
-) -> OutletFrames:
-    where = _where(seen, scope=["own"], narrative=[""])
-    totals = _sums(session, StoryRollup, seen, step, where, by=["event_hour", "outlet"])
-    totals["n_squared"] = totals["n_stories" if seen.outlet else "n_nth"]
-    where |= _said(narratives, direction, modality)
-    carried = _sums(session, StoryRollup, seen, step, where, by=["event_hour", "outlet", "narrative"])
-    return OutletFrames(
-        totals[["hour", "outlet", "n_stories", "n_squared"]],
-        carried.rename(columns={"n_stories": "n_carrying"})[["hour", "outlet", "narrative", "n_carrying"]],
-    )
-
-
-def asset_tones(session: Session, seen: Seen, asset: str, *, step: Step = "hour") -> pd.DataFrame:
+def asset_tones(session: Session, seen: Seen, asset: str) -> pd.DataFrame:
     """Tones of the stories that are about the asset, where one was told, summed by hour.
 
     Columns hour, n_stories, n_articles, n_squared, and the sums of tone and tone_squared, also by_article.
     """
     where = _where(seen, scope=["all" if seen.outlet is None else "own"]) | {"asset": [asset]}
-    found = _sums(session, ToneRollup, seen, step, where, by=["event_hour"])
+    found = _sums(session, ToneRollup, seen, where, _recent(session, seen), by=["event_hour"])
     for name in TONES:
         if name.startswith("tone"):
             found[name] = found[name] / TONE_UNITS ** (2 if "squared" in name else 1)
@@ -150,41 +135,55 @@ def _where(seen: Seen, **more: list[Any]) -> dict[str, list[Any]]:
     return found if seen.outlet is None else found | {"outlet": [seen.outlet]}
 
 
-def _said(narratives: list[str], direction: int | None, modality: str | None) -> dict[str, list[Any]]:
+def _said(seen: Seen, narratives: list[str]) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {"narrative": narratives}
-    if direction is not None:
-        found["direction"] = [direction]
-    return found if modality is None else found | {"modality": [modality]}
+    if seen.direction is not None:
+        found["direction"] = [seen.direction]
+    return found if seen.modality is None else found | {"modality": [seen.modality]}
+
+
+def _this_hour(seen: Seen) -> datetime:
+    return seen.as_of.replace(minute=0, second=0, microsecond=0)
+
+
+def _recent(session: Session, seen: Seen) -> Cells:
+    """Of the hour that as_of lies in, to the instant."""
+    return lately(session, seen.tagger, since=_this_hour(seen), until=seen.as_of)
 
 
 def _sums(
-    session: Session, rollup: type[SQLModel], seen: Seen, step: Step, where: dict[str, list[Any]], *, by: list[str]
+    session: Session,
+    rollup: type[SQLModel],
+    seen: Seen,
+    where: dict[str, list[Any]],
+    recent: Cells,
+    *,
+    by: list[str],
 ) -> pd.DataFrame:
     """What the cells sum to, by some columns of their key, as it was known; hours as instants (see PLACES)."""
     table = table_of(rollup)
-    values = list(VALUES[rollup])
+    values, width = list(VALUES[rollup]), HOURS[seen.step]
     hours = (0 if seen.start is None else hour_number(seen.start)), hour_number(seen.end - timedelta(microseconds=1))
-    this_hour = seen.as_of.replace(minute=0, second=0, microsecond=0)
-    grouped = [table.c[key] // HOURS[step] if key in PLACES else table.c[key] for key in by]
+    grouped = [table.c[key] // width if key in PLACES else table.c[key] for key in by]
     query = (
         select(*grouped, *(func.sum(table.c[name]) for name in values))
         .where(table.c.tagger == seen.tagger, *(table.c[name].in_(allowed) for name, allowed in where.items()))
-        .where(table.c.event_hour.between(*hours), table.c.known_hour < hour_number(this_hour))
+        .where(table.c.event_hour.between(*hours), table.c.known_hour < hour_number(_this_hour(seen)))
         .group_by(*grouped)
     )
     rows = [tuple(row) for row in session.execute(query).all()]
-    recent = []
-    for (kind, key), counts in lately(session, seen.tagger, since=this_hour, until=seen.as_of).items():
+    added = []
+    for (kind, key), counts in recent.items():
         cell = dict(zip(KEYS[kind], key, strict=True))
         wanted = kind is rollup and all(cell[name] in allowed for name, allowed in where.items())
         if wanted and hours[0] <= cell["event_hour"] <= hours[1]:
-            recent.append((*(cell[k] // HOURS[step] if k in PLACES else cell[k] for k in by), *counts))
-    frame = pd.DataFrame(rows + recent, columns=[*by, *values]).astype(dict.fromkeys(values, "int64"))
-    if recent:
+            added.append((*(cell[k] // width if k in PLACES else cell[k] for k in by), *counts))
+    frame = pd.DataFrame(rows + added, columns=[*by, *values]).astype(dict.fromkeys(values, "int64"))
+    if added:
         frame = frame.groupby(by)[values].sum().reset_index()
     frame = frame[frame["n_stories"] != 0].reset_index(drop=True)
     for place in [key for key in by if key in PLACES]:
-        frame[PLACES[place]] = _instants(frame.pop(place) * HOURS[step])
+        frame[PLACES[place]] = _instants(frame.pop(place) * width)
     return frame
 
 
@@ -216,7 +215,7 @@ def loudest(
     )
     building = and_(col(NarrativeTag.label).is_(True), col(NarrativeTag.direction) > 0)
     query = (
-        select(col(Article.id), col(Article.story_id), col(Article.known_at), col(Article.id), col(Revision.title))
+        select(col(Article.id), col(Article.story_id), col(Article.known_at), col(Revision.title))
         .add_columns(col(Article.outlet), col(Article.event_at), case((building, 1), else_=0))
         .join(Revision, col(Revision.article_id) == Article.id)
         .join(Tagging, and_(col(Tagging.revision_id) == Revision.id, col(Tagging.tagger) == tagger))
@@ -229,9 +228,9 @@ def loudest(
         query = query.where(col(Article.outlet) == outlet)
     current = {article: rest for article, *rest in session.execute(query)}  # of each article the newest wording
     copies: dict[int, list[tuple[Any, ...]]] = {}
-    for story, *copy, builds in current.values():
+    for article, (story, known_at, *told, builds) in current.items():
         if builds:
-            copies.setdefault(story, []).append(tuple(copy))
+            copies.setdefault(story, []).append((known_at, article, *told))
     order = sorted(copies, key=lambda story: (-len(copies[story]), story))[:limit]
     return [(story, *min(copies[story], key=lambda one: one[:2])[2:]) for story in order]
 

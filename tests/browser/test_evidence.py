@@ -1,29 +1,17 @@
 """The page of evidence in a real Chromium: lead and lag, event studies and tone, as the API tells them."""
 
 import re
-from collections.abc import Iterator
-from datetime import datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import test_page
+import test_panels
 from playwright.sync_api import Browser, Page, expect
-from record import fill
-
-from models.database import Database
 
 pytestmark = pytest.mark.browser
 browser, page, serving, day = test_page.browser, test_page.page, test_page.serving, test_page.day
+served = test_panels.served
 PAGES = ("/", "/evidence", "/sources")
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    database = Database.open(f"sqlite:///{tmp_path_factory.mktemp('evidence') / 'record.db'}")
-    now = datetime.fromisoformat("2026-11-21T12:00:00+00:00")
-    fill(database, now)
-    with serving(database, now) as address:
-        yield address
 
 
 def question(**changes: str) -> str:

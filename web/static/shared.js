@@ -7,12 +7,12 @@ export const element = (id) => document.getElementById(id);
 
 // -- asking ----------------------------------------------------------------------------------------------------------
 
-export async function ask(path, parameters = {}) {
+export async function ask(path, parameters) {
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(parameters)) for (const one of [value].flat()) if (one) query.append(name, one);
+  for (const [name, value] of Object.entries(parameters || {})) for (const one of [value].flat()) if (one) query.append(name, one);
   let response;
   try {
-    response = await fetch(`/v1/${path}?${query}`, { headers: { Accept: "application/json" } });
+    response = await fetch(parameters ? `/v1/${path}?${query}` : `/v1/${path}`, { headers: { Accept: "application/json" } });
   } catch {
     throw new Error("The server does not answer. Is storyshift still running?");
   }

@@ -3,12 +3,12 @@
 // node by node, so that focus and scroll stay where they are; again every half minute.
 // All text from feeds is set as text, never as markup.
 
+import { DAY, ask, element, make, many } from "./shared.js";
+
 const LOOK_AGAIN = 30000;
-const DAY = 86400000;
 const DAYS_SHOWN = 14;
 const HEALTHS = ["failing", "silent", "retired", "new", "fine"]; // troubles first
 const NAMES = { failing: "failing", silent: "silent", retired: "gone for good", new: "not visited yet", fine: "fine", gaps: "has gaps", empty: "no values yet", imported: "imported" };
-const element = (id) => document.getElementById(id);
 const view = { filter: "", url: "", day: 0 };
 let feeds = [];
 let series = [];
@@ -17,24 +17,12 @@ let looked = 0;
 
 // -- asking ----------------------------------------------------------------------------------------------------------
 
-async function ask(path) {
-  let response;
-  try {
-    response = await fetch(`/v1/${path}`, { headers: { Accept: "application/json" } });
-  } catch {
-    throw new Error("The server does not answer. Is storyshift still running?");
-  }
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.detail || `The server answered ${response.status}.`);
-  return answer.data;
-}
-
 async function look() {
   const began = Date.now();
   try {
-    const [found, record, prices] = await Promise.all([ask("feeds"), ask("coverage?bucket=day"), ask("prices")]);
-    [feeds, series, looked] = [found, prices, Date.now()];
-    days = new Map(record.map((row) => [`${row.bucket_start.slice(0, 10)} ${row.url}`, row]));
+    const [found, record, prices] = await Promise.all([ask("feeds"), ask("coverage", { bucket: "day" }), ask("prices")]);
+    [feeds, series, looked] = [found.data, prices.data, Date.now()];
+    days = new Map(record.data.map((row) => [`${row.bucket_start.slice(0, 10)} ${row.url}`, row]));
     tell("message", "");
     show();
   } catch (error) {
@@ -51,7 +39,6 @@ const dayName = utc({ day: "numeric", month: "short" });
 const instant = utc({ day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
 const clock = (time) => `${utc({ hour: "2-digit", minute: "2-digit" }).format(time)} UTC`;
 const number = (n) => n.toLocaleString("en");
-const many = (n, one, more) => `${number(n)} ${n === 1 ? one : more}`;
 
 function span(milliseconds) {
   const minutes = Math.round(Math.abs(milliseconds) / 60000);
@@ -106,13 +93,6 @@ function feedSays(feed) {
 }
 
 // -- nodes -----------------------------------------------------------------------------------------------------------
-
-function make(tag, className, ...content) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  node.append(...content);
-  return node;
-}
 
 function tell(id, text) {
   const node = element(id);

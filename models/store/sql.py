@@ -74,6 +74,7 @@ def new_ids(session: Session, model: type[SQLModel], count: int) -> list[int]:
 
 
 def one_at_a_time(session: Session, what: str) -> None:
-    """Let no other transaction do the same until this one ends. SQLite has one writer anyway."""
+    """Let no other transaction of this schema do the same until this one ends. SQLite has one writer anyway."""
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(select(func.pg_advisory_xact_lock(func.hashtext(what))))
+        of_schema = func.concat(func.current_schema(), ".", what)
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtext(of_schema))))

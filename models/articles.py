@@ -82,4 +82,4 @@ class Revision(SQLModel, table=True):
     title: str
     summary: str = ""
     body: str = ""
-    content_hash: str
+    content_hash: str = Field(index=True)

@@ -8,6 +8,7 @@ import models.feeds
 import models.keys
 import models.pages
 import models.prices
+import models.reviews
 import models.rollups
 import models.tags  # noqa: F401
 

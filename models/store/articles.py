@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, exists, func, insert, or_, select, union_all
+from sqlalchemy import and_, func, insert, or_, select, union_all
 from sqlmodel import Session, col
 
 from models.articles import Article, Guid, Revision, Sighting
 from models.feeds import Feed
 from models.found import FoundArticle
+from models.store.reviews import carries, names_asset
 from models.store.sql import chunks, insert_new, new_ids, one_at_a_time, table_of
 from models.tags import AssetMention, NarrativeTag
 
@@ -273,22 +274,9 @@ def find_articles(
     if outlet is not None:
         query = query.where(col(Article.outlet) == outlet)
     if narratives:
-        query = query.where(
-            exists().where(
-                col(NarrativeTag.revision_id) == Revision.id,
-                col(NarrativeTag.tagger) == tagger,
-                col(NarrativeTag.narrative).in_(narratives),
-                col(NarrativeTag.label).is_(True),
-            )
-        )
+        query = query.where(carries(tagger, narratives, as_of=as_of))
     if asset is not None:
-        query = query.where(
-            exists().where(
-                col(AssetMention.revision_id) == Revision.id,
-                col(AssetMention.tagger) == tagger,
-                col(AssetMention.asset) == asset,
-            )
-        )
+        query = query.where(names_asset(tagger, asset, as_of=as_of))
     if before is not None:
         at, article_id = before
         query = query.where(

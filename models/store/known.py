@@ -9,8 +9,9 @@ from sqlmodel import Session, col
 
 from models.articles import Article, Revision
 from models.store.prices import known_bars
+from models.store.reviews import carried_labels
 from models.store.sql import utc_hour
-from models.tags import NarrativeTag, Tagging
+from models.tags import Tagging
 
 LATE = timedelta(days=7)
 """A story that became known later than this after it was published is not news of the day it became known."""
@@ -58,20 +59,19 @@ def known_stories(
     leads = select(copies).where(copies.c.place == 1).cte("leads")
     place = leads.c.published, leads.c.hour, leads.c.outlet
     totals = select(*place, func.count()).group_by(*place)
-    tagged = and_(col(NarrativeTag.revision_id) == leads.c.revision_id, col(NarrativeTag.tagger) == tagger)
+    labels = carried_labels(tagger, narratives, as_of=as_of).subquery()
     carried = (
         select(
             leads.c.story_id,
             leads.c.published,
             leads.c.hour,
             leads.c.outlet,
-            col(NarrativeTag.narrative),
-            col(NarrativeTag.direction),
-            col(NarrativeTag.modality),
+            labels.c.narrative,
+            labels.c.direction,
+            labels.c.modality,
         )
-        .join(NarrativeTag, tagged)
-        .where(col(NarrativeTag.label).is_(True), col(NarrativeTag.narrative).in_(narratives))
-        .order_by(leads.c.story_id, col(NarrativeTag.narrative))
+        .join(labels, labels.c.revision_id == leads.c.revision_id)
+        .order_by(leads.c.story_id, labels.c.narrative)
     )
     counted = _in_time(session, totals, ["published", "hour", "outlet", "n_stories"])
     by_hour = counted.astype({"n_stories": "int64"}).groupby(["hour", "outlet"])["n_stories"].sum().reset_index()

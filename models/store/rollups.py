@@ -1,6 +1,6 @@
 """Keeping the rollups: what a change of the raw rows changes in them, in the same transaction.
 
-stories that change -> their copies and wordings, with and without what is new
+stories that change -> their copies and wordings, with what reviewers said of them, with and without what is new
                     -> by instant of knowledge, the cells in which each story counts -> the differences, added
 
 `changes` is the one place that says what a story counts as; the rows of the rollups are sums of it.
@@ -8,14 +8,16 @@ stories that change -> their copies and wordings, with and without what is new
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, delete, select
+from sqlalchemy import and_, delete, or_, select
 from sqlmodel import Session, SQLModel, col
 
 from models.articles import Article, Revision
+from models.reviews import EVERY_OTHER, StandingLabel
 from models.rollups import DEVALUATION_POLE, PANIC_POLE, BreadthRollup, StoryRollup, ToneRollup
 from models.store.sql import chunks, insert_into, table_of
 from models.tags import AssetMention, NarrativeTag, Tagging
@@ -63,6 +65,30 @@ class Wording:
     """(narrative, direction, modality) of each label."""
     tones: dict[str, float | None] = field(default_factory=dict)
     """By asset that is named."""
+    reviewed: list[StandingLabel] = field(default_factory=list)
+    """What reviewers said of it, each while it stands."""
+
+    def instants(self) -> set[datetime]:
+        """When it, or what counts of it, became known."""
+        told = {at for label in self.reviewed for at in (label.stands_from, label.stands_until) if at is not None}
+        return {self.seen_at, *told}
+
+    def as_said(self, at: datetime) -> "Wording":
+        """With the labels that count at an instant: a reviewer's where one stands, else the tagger's."""
+        standing = [one for one in self.reviewed if stands(one, at)]
+        if not standing:
+            return self
+        said = {one.key: one for one in standing if one.kind == "narrative"}
+        named = {one.key: one for one in standing if one.kind == "asset"}
+        narratives = [one for one in self.narratives if one[0] not in said]
+        narratives += [(key, one.direction or 0, one.modality or "") for key, one in said.items() if one.holds]
+        tones = {} if EVERY_OTHER in named else {key: tone for key, tone in self.tones.items() if key not in named}
+        tones |= {key: one.tone for key, one in named.items() if one.holds}
+        return Wording(self.revision_id, self.seen_at, narratives, tones)
+
+
+def stands(label: StandingLabel, at: datetime) -> bool:
+    return label.stands_from <= at and (label.stands_until is None or at < label.stands_until)
 
 
 @dataclass(slots=True)
@@ -74,10 +100,11 @@ class Copy:
     wordings: list[Wording] = field(default_factory=list)
 
     def current(self, at: datetime) -> Wording | None:
-        """The newest wording that was seen by then, if the article was known and any was."""
+        """The newest wording that was seen by then, as it was labelled then; None if the article was not known."""
         if self.known_at > at:
             return None
-        return max((one for one in self.wordings if one.seen_at <= at), key=lambda one: one.revision_id, default=None)
+        seen = max((one for one in self.wordings if one.seen_at <= at), key=lambda one: one.revision_id, default=None)
+        return seen and seen.as_said(at)
 
 
 Story = list[Copy]
@@ -89,7 +116,9 @@ def changes(
     """What each hour of knowledge adds to the cells; with bounds, what became known in [since, until] alone."""
     found: dict[int, Cells] = defaultdict(dict)
     for story in stories:
-        instants = sorted({max(copy.known_at, wording.seen_at) for copy in story for wording in copy.wordings})
+        instants = sorted(
+            {max(copy.known_at, at) for copy in story for wording in copy.wordings for at in wording.instants()}
+        )
         earlier = [instant for instant in instants if since is not None and instant < since]
         before = _cells(story, earlier[-1]) if earlier else {}
         for instant in instants[len(earlier) :]:
@@ -211,16 +240,39 @@ def count_placed(session: Session, articles: Collection[int]) -> None:
         _count_difference(session, tagger, stories, lambda copy, _: copy.article_id in new)
 
 
+@contextmanager
+def recounted(session: Session, revisions: Collection[int]) -> Iterator[None]:
+    """What is done within changes the labels that stand of these revisions; afterwards it is counted."""
+    taggers: dict[str, set[int]] = defaultdict(set)
+    for part in chunks(sorted(revisions)):
+        query = (
+            select(col(Tagging.tagger), col(Article.story_id))
+            .join(Revision, col(Revision.id) == Tagging.revision_id)
+            .join(Article, col(Article.id) == Revision.article_id)
+            .where(col(Revision.id).in_(part), col(Article.story_id).is_not(None))
+        )
+        for tagger, story in session.execute(query):
+            taggers[tagger].add(story)
+    before = {tagger: changes(read_stories(session, tagger, ids).values()) for tagger, ids in taggers.items()}
+    yield
+    session.flush()
+    for tagger, ids in sorted(taggers.items()):
+        _add_difference(session, tagger, changes(read_stories(session, tagger, ids).values()), before[tagger])
+
+
 def _count_difference(
     session: Session, tagger: str, stories: Collection[int], is_new: Callable[[Copy, Wording], bool]
 ) -> None:
     after = list(read_stories(session, tagger, stories).values())
     before = [_without(story, is_new) for story in after]
-    found = changes(after)
-    for hour, cells in changes(before).items():
+    _add_difference(session, tagger, changes(after), changes(before))
+
+
+def _add_difference(session: Session, tagger: str, after: dict[int, Cells], before: Mapping[int, Cells]) -> None:
+    for hour, cells in before.items():
         for cell, values in cells.items():
-            _add(found[hour], cell, None, values)
-    add(session, tagger, found)
+            _add(after.setdefault(hour, {}), cell, None, values)
+    add(session, tagger, after)
 
 
 def _without(story: Story, is_new: Callable[[Copy, Wording], bool]) -> Story:
@@ -265,6 +317,7 @@ def read_stories(session: Session, tagger: str, ids: Collection[int]) -> dict[in
             wordings[revision] = Wording(revision, seen_at)
             copies[article].wordings.append(wordings[revision])
         _read_tags(session, tagger, wordings)
+        _read_reviewed(session, wordings)
     return stories
 
 
@@ -289,6 +342,13 @@ def _read_tags(session: Session, tagger: str, wordings: Mapping[int, Wording]) -
             wordings[revision].tones[asset] = tone
 
 
+def _read_reviewed(session: Session, wordings: Mapping[int, Wording]) -> None:
+    for part in chunks(sorted(wordings)):
+        query = select(StandingLabel).where(col(StandingLabel.revision_id).in_(part)).order_by(col(StandingLabel.id))
+        for label in session.scalars(query):
+            wordings[label.revision_id].reviewed.append(label)
+
+
 def lately(session: Session, tagger: str, *, since: datetime, until: datetime) -> Cells:
     """What became known in [since, until], both included: of the hour that the rollups hold as a whole only."""
     known = select(col(Article.story_id)).where(col(Article.known_at).between(since, until))
@@ -297,7 +357,18 @@ def lately(session: Session, tagger: str, *, since: datetime, until: datetime) -
         .join(Revision, col(Revision.article_id) == Article.id)
         .where(col(Revision.seen_at).between(since, until))
     )
-    stories = {story for query in (known, worded) for story in session.scalars(query) if story is not None}
+    reviewed = (
+        select(col(Article.story_id))
+        .join(Revision, col(Revision.article_id) == Article.id)
+        .join(StandingLabel, col(StandingLabel.revision_id) == Revision.id)
+        .where(
+            or_(
+                col(StandingLabel.stands_from).between(since, until),
+                col(StandingLabel.stands_until).between(since, until),
+            )
+        )
+    )
+    stories = {story for query in (known, worded, reviewed) for story in session.scalars(query) if story is not None}
     found: Cells = {}
     if stories:
         for cells in changes(read_stories(session, tagger, stories).values(), since=since, until=until).values():

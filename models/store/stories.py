@@ -11,9 +11,10 @@ from sqlmodel import Session, SQLModel, col
 from models.articles import Article, Revision
 from models.feeds import Fetch
 from models.rollups import BreadthRollup, StoryRollup, ToneRollup
+from models.store.reviews import carried_labels
 from models.store.rollups import EPOCH, KEYS, TONE_UNITS, VALUES, Cells, hour_number, lately
 from models.store.sql import table_of, utc_hour
-from models.tags import NarrativeTag, Tagging
+from models.tags import Tagging
 
 Step = Literal["hour", "day"]
 HOURS: dict[Step, int] = {"hour": 1, "day": 24}
@@ -208,18 +209,13 @@ def loudest(
 
     (story id, title, outlet, published) of the copy that was known first, as all was known at `as_of`.
     """
-    said = and_(
-        col(NarrativeTag.revision_id) == Revision.id,
-        col(NarrativeTag.tagger) == tagger,
-        col(NarrativeTag.narrative) == narrative,
-    )
-    building = and_(col(NarrativeTag.label).is_(True), col(NarrativeTag.direction) > 0)
+    labels = carried_labels(tagger, [narrative], as_of=as_of).subquery()
     query = (
         select(col(Article.id), col(Article.story_id), col(Article.known_at), col(Revision.title))
-        .add_columns(col(Article.outlet), col(Article.event_at), case((building, 1), else_=0))
+        .add_columns(col(Article.outlet), col(Article.event_at), case((labels.c.direction > 0, 1), else_=0))
         .join(Revision, col(Revision.article_id) == Article.id)
         .join(Tagging, and_(col(Tagging.revision_id) == Revision.id, col(Tagging.tagger) == tagger))
-        .outerjoin(NarrativeTag, said)
+        .outerjoin(labels, labels.c.revision_id == Revision.id)
         .where(col(Article.event_at) >= start, col(Article.event_at) < end, col(Article.known_at) <= as_of)
         .where(col(Article.story_id).is_not(None), col(Revision.seen_at) <= as_of)
         .order_by(col(Revision.id))

@@ -1,0 +1,505 @@
+"""Reviews, the labels that stand by them, and what is drawn for audit.
+
+a review comes in, or is undone -> of each label of the wording the newest review that judges it counts
+                                -> labels that no longer stand are closed, new ones opened, and stories counted anew
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, union_all
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col
+
+from models.articles import Article, Revision, Story
+from models.reviews import EVERY_OTHER, AuditDraw, AuditRound, Judgement, Review, StandingLabel
+from models.store.rollups import recounted
+from models.store.sql import chunks, insert_new, one_at_a_time
+from models.tags import AssetMention, NarrativeTag, Tagging
+
+Label = tuple[str, str]
+"""Kind (narrative or asset) and key."""
+
+
+def add_reviews(session: Session, reviews: Sequence[Review]) -> list[Review]:
+    """Keep those whose uid is new, in this order, and let their labels stand from their known_at on. Returns these."""
+    one_at_a_time(session, "stories")
+    known: set[str] = set()
+    for part in chunks([review.uid for review in reviews]):
+        known.update(session.scalars(select(col(Review.uid)).where(col(Review.uid).in_(part))))
+    new = []
+    for review in reviews:
+        if review.uid not in known:
+            known.add(review.uid)
+            new.append(review)
+    session.add_all(new)
+    session.flush()
+    by_instant: dict[datetime, set[int]] = {}
+    for review in new:
+        by_instant.setdefault(review.known_at, set()).add(review.revision_id)
+    for at in sorted(by_instant):
+        _stand(session, by_instant[at], at=at)
+    return new
+
+
+def undo(session: Session, review: Review, *, now: datetime) -> None:
+    """From now on it does not count; what it replaced stands again."""
+    one_at_a_time(session, "stories")
+    review.undone_at = max(now, review.known_at)
+    session.flush()
+    _stand(session, [review.revision_id], at=review.undone_at)
+
+
+def _stand(session: Session, revisions: Collection[int], *, at: datetime) -> None:
+    with recounted(session, revisions):
+        for part in chunks(sorted(set(revisions))):
+            _stand_part(session, part, at=at)
+
+
+def _stand_part(session: Session, revisions: Sequence[int], *, at: datetime) -> None:
+    wanted: dict[tuple[int, Label], StandingLabel] = {}
+    counts = select(Review).where(
+        col(Review.revision_id).in_(revisions),
+        col(Review.known_at) <= at,
+        col(Review.undone_at).is_(None),
+        col(Review.skipped).is_(None),
+        col(Review.slice) != "second",
+    )
+    for review in session.scalars(counts.order_by(col(Review.given_at), col(Review.id))):
+        if review.assets is not None:  # it says of every asset whether it is there
+            for key in [key for key in wanted if key[0] == review.revision_id and key[1][0] == "asset"]:
+                del wanted[key]
+        for label in _labels(review, at):
+            wanted[review.revision_id, (label.kind, label.key)] = label
+    now_standing = select(StandingLabel).where(
+        col(StandingLabel.revision_id).in_(revisions), col(StandingLabel.stands_until).is_(None)
+    )
+    for label in session.scalars(now_standing).all():
+        same = wanted.get((label.revision_id, (label.kind, label.key)))
+        if same is not None and _says(same) == _says(label):
+            del wanted[label.revision_id, (label.kind, label.key)]
+        else:
+            label.stands_until = max(at, label.stands_from)
+    session.flush()
+    session.add_all(wanted.values())
+    session.flush()
+
+
+def _says(label: StandingLabel) -> tuple[Any, ...]:
+    return label.review_id, label.holds, label.direction, label.modality, label.tone
+
+
+def _labels(review: Review, at: datetime) -> list[StandingLabel]:
+    found = []
+    for key, said in review.narratives.items():
+        more = {} if said is None else {"direction": said["direction"], "modality": said.get("modality")}
+        found.append(_label(review, at, "narrative", key, said is not None, **more))
+    if review.assets is not None:
+        found.append(_label(review, at, "asset", EVERY_OTHER, False))
+        found += [_label(review, at, "asset", key, True, tone=tone) for key, tone in review.assets.items()]
+    return found
+
+
+def _label(review: Review, at: datetime, kind: str, key: str, holds: bool, **more: Any) -> StandingLabel:
+    return StandingLabel(
+        review_id=review.id or 0,
+        revision_id=review.revision_id,
+        kind=kind,
+        key=key,
+        holds=holds,
+        stands_from=at,
+        **more,
+    )
+
+
+def said_columns(judgement: Judgement) -> dict[str, Any]:
+    """What a judgement is in the columns of a review."""
+    narratives = {key: None if said is None else asdict(said) for key, said in judgement.narratives.items()}
+    return {"narratives": narratives, "assets": judgement.assets}
+
+
+# -- which labels count ----------------------------------------------------------------------------------------------
+
+
+def standing_at(as_of: datetime) -> ColumnElement[bool]:
+    until = col(StandingLabel.stands_until)
+    return and_(col(StandingLabel.stands_from) <= as_of, or_(until.is_(None), until > as_of))
+
+
+def carried_labels(tagger: str, narratives: Collection[str], *, as_of: datetime) -> Select[Any]:
+    """What counts, columns revision_id, narrative, direction, modality: a reviewer's label while it stands, else the
+    tagger's."""
+    told = select(
+        col(NarrativeTag.revision_id),
+        col(NarrativeTag.narrative),
+        col(NarrativeTag.direction),
+        col(NarrativeTag.modality),
+    ).where(
+        col(NarrativeTag.tagger) == tagger,
+        col(NarrativeTag.narrative).in_(narratives),
+        col(NarrativeTag.label).is_(True),
+        ~_judged(NarrativeTag.revision_id, NarrativeTag.narrative, as_of),
+    )
+    reviewed = select(
+        col(StandingLabel.revision_id),
+        col(StandingLabel.key),
+        col(StandingLabel.direction),
+        col(StandingLabel.modality),
+    ).where(
+        col(StandingLabel.kind) == "narrative",
+        col(StandingLabel.key).in_(narratives),
+        col(StandingLabel.holds).is_(True),
+        standing_at(as_of),
+    )
+    labels = union_all(told, reviewed).subquery()
+    return select(labels)
+
+
+def _judged(revision_id: Any, narrative: Any, as_of: datetime) -> ColumnElement[bool]:
+    return exists().where(
+        col(StandingLabel.revision_id) == revision_id,
+        col(StandingLabel.kind) == "narrative",
+        col(StandingLabel.key) == narrative,
+        standing_at(as_of),
+    )
+
+
+def carries(tagger: str, narratives: Collection[str], *, as_of: datetime) -> ColumnElement[bool]:
+    """Of a revision: whether it carries one of the narratives, as a reviewer says or else the tagger."""
+    told = exists().where(
+        col(NarrativeTag.revision_id) == Revision.id,
+        col(NarrativeTag.tagger) == tagger,
+        col(NarrativeTag.narrative).in_(narratives),
+        col(NarrativeTag.label).is_(True),
+        ~_judged(NarrativeTag.revision_id, NarrativeTag.narrative, as_of),
+    )
+    reviewed = exists().where(
+        col(StandingLabel.revision_id) == Revision.id,
+        col(StandingLabel.kind) == "narrative",
+        col(StandingLabel.key).in_(narratives),
+        col(StandingLabel.holds).is_(True),
+        standing_at(as_of),
+    )
+    return or_(told, reviewed)
+
+
+def names_asset(tagger: str, asset: str, *, as_of: datetime) -> ColumnElement[bool]:
+    """Of a revision: whether it names the asset, as a reviewer says or else the tagger."""
+    about = and_(col(StandingLabel.revision_id) == Revision.id, col(StandingLabel.kind) == "asset", standing_at(as_of))
+    judged = exists().where(about, col(StandingLabel.key) == EVERY_OTHER)
+    named = exists().where(about, col(StandingLabel.key) == asset, col(StandingLabel.holds).is_(True))
+    told = exists().where(
+        col(AssetMention.revision_id) == Revision.id,
+        col(AssetMention.tagger) == tagger,
+        col(AssetMention.asset) == asset,
+    )
+    return or_(named, and_(told, ~judged))
+
+
+def labels_of(session: Session, revision_ids: Sequence[int], *, as_of: datetime) -> dict[int, list[StandingLabel]]:
+    """What stands of each revision, by id."""
+    found: dict[int, list[StandingLabel]] = {}
+    for part in chunks(revision_ids):
+        query = select(StandingLabel).where(col(StandingLabel.revision_id).in_(part), standing_at(as_of))
+        for label in session.scalars(query.order_by(col(StandingLabel.kind), col(StandingLabel.key))):
+            found.setdefault(label.revision_id, []).append(label)
+    return found
+
+
+# -- reading reviews -------------------------------------------------------------------------------------------------
+
+
+def get_review(session: Session, review_id: int) -> Review | None:
+    return session.get(Review, review_id)
+
+
+def review_by_uid(session: Session, uid: str) -> Review | None:
+    return session.scalars(select(Review).where(col(Review.uid) == uid)).first()
+
+
+def reviews_of(session: Session, revision_ids: Sequence[int], *, as_of: datetime) -> dict[int, list[Review]]:
+    """All reviews of these revisions, undone ones too, oldest first."""
+    found: dict[int, list[Review]] = {}
+    for part in chunks(revision_ids):
+        query = select(Review).where(col(Review.revision_id).in_(part), col(Review.known_at) <= as_of)
+        for review in session.scalars(query.order_by(col(Review.given_at), col(Review.id))):
+            found.setdefault(review.revision_id, []).append(review)
+    return found
+
+
+def find_reviews(
+    session: Session, *, as_of: datetime, reviewer: str | None, after: int, limit: int
+) -> Sequence[Review]:
+    """Reviews with an id above `after`, by id; undone ones too."""
+    query = select(Review).where(col(Review.id) > after, col(Review.known_at) <= as_of)
+    if reviewer is not None:
+        query = query.where(col(Review.reviewer) == reviewer)
+    return session.scalars(query.order_by(col(Review.id)).limit(limit)).all()
+
+
+def count_reviews(session: Session, *, as_of: datetime) -> list[tuple[str, str, bool, datetime]]:
+    """(reviewer, slice, skipped, given at) of each review that is not undone, oldest first."""
+    query = (
+        select(col(Review.reviewer), col(Review.slice), col(Review.skipped), col(Review.given_at))
+        .where(col(Review.known_at) <= as_of, or_(col(Review.undone_at).is_(None), col(Review.undone_at) > as_of))
+        .order_by(col(Review.given_at))
+    )
+    return [(who, part, skipped is not None, at) for who, part, skipped, at in session.execute(query)]
+
+
+def not_yet_read_by(reviewer: str, revision_id: Any) -> ColumnElement[bool]:
+    """Whether the reviewer has not yet said anything of the revision, skipped or not."""
+    own = aliased(Review)
+    return ~exists().where(
+        col(own.revision_id) == revision_id, col(own.reviewer) == reviewer, col(own.undone_at).is_(None)
+    )
+
+
+# -- drawing and the queue -------------------------------------------------------------------------------------------
+
+
+def leads(tagger: str, *, as_of: datetime) -> Any:
+    """A subquery of what an audit draws from: columns story_id, revision_id (the newest wording of the story's lead
+    that the tagger has read), outlet, event_at. Articles that were taken down are left out."""
+    newest = (
+        select(col(Revision.article_id).label("article_id"), func.max(col(Revision.id)).label("revision_id"))
+        .join(Tagging, and_(col(Tagging.revision_id) == Revision.id, col(Tagging.tagger) == tagger))
+        .where(col(Revision.seen_at) <= as_of)
+        .group_by(col(Revision.article_id))
+        .subquery()
+    )
+    return (
+        select(
+            col(Story.id).label("story_id"),
+            newest.c.revision_id,
+            col(Article.outlet).label("outlet"),
+            col(Article.event_at).label("event_at"),
+        )
+        .join(Article, col(Article.id) == Story.lead_id)
+        .join(newest, newest.c.article_id == Article.id)
+        .where(col(Article.known_at) <= as_of, col(Article.removed_at).is_(None))
+        .subquery()
+    )
+
+
+def scores(session: Session, tagger: str, *, as_of: datetime) -> tuple[list[int], pd.DataFrame]:
+    """Every lead's revision id, and one row for each narrative told of one.
+
+    Columns revision_id, narrative, score, label, direction.
+    """
+    among = leads(tagger, as_of=as_of)
+    ids = list(session.scalars(select(among.c.revision_id).order_by(among.c.revision_id)))
+    query = (
+        select(
+            col(NarrativeTag.revision_id),
+            col(NarrativeTag.narrative),
+            col(NarrativeTag.score),
+            col(NarrativeTag.label),
+            col(NarrativeTag.direction),
+        )
+        .join(among, among.c.revision_id == NarrativeTag.revision_id)
+        .where(col(NarrativeTag.tagger) == tagger)
+        .order_by(col(NarrativeTag.revision_id), col(NarrativeTag.narrative))
+    )
+    rows = [tuple(row) for row in session.execute(query)]
+    return ids, pd.DataFrame(rows, columns=["revision_id", "narrative", "score", "label", "direction"])
+
+
+def add_round(
+    session: Session,
+    tagger: str,
+    *,
+    now: datetime,
+    n_stories: int,
+    bands: Mapping[str, Any],
+    drawn: Iterable[tuple[int, str, float]],
+) -> None:
+    """Keep a draw: (revision id, stratum, inclusion probability) of each, in the order in which they are to be read."""
+    made = AuditRound(tagger=tagger, drawn_at=now, n_stories=n_stories, bands=dict(bands))
+    session.add(made)
+    session.flush()
+    rows = [
+        {
+            "round_id": made.id,
+            "revision_id": revision,
+            "stratum": stratum,
+            "inclusion_probability": probability,
+            "place": place,
+        }
+        for place, (revision, stratum, probability) in enumerate(drawn)
+    ]
+    insert_new(session, AuditDraw, rows)
+
+
+def rounds(session: Session, tagger: str, *, as_of: datetime) -> Sequence[AuditRound]:
+    """Oldest first."""
+    query = select(AuditRound).where(col(AuditRound.tagger) == tagger, col(AuditRound.drawn_at) <= as_of)
+    return session.scalars(query.order_by(col(AuditRound.id))).all()
+
+
+def draws(session: Session, tagger: str, *, as_of: datetime) -> pd.DataFrame:
+    """What was drawn: columns round_id, revision_id, inclusion_probability, outlet, event_at, article_id, title."""
+    query = (
+        select(
+            col(AuditDraw.round_id),
+            col(AuditDraw.revision_id),
+            col(AuditDraw.inclusion_probability),
+            col(Article.outlet),
+            col(Article.event_at),
+            col(Article.id),
+            col(Revision.title),
+        )
+        .join(AuditRound, col(AuditRound.id) == AuditDraw.round_id)
+        .join(Revision, col(Revision.id) == AuditDraw.revision_id)
+        .join(Article, col(Article.id) == Revision.article_id)
+        .where(col(AuditRound.tagger) == tagger, col(AuditRound.drawn_at) <= as_of)
+        .order_by(col(AuditDraw.round_id), col(AuditDraw.place))
+    )
+    names = ["round_id", "revision_id", "inclusion_probability", "outlet", "event_at", "article_id", "title"]
+    return pd.DataFrame([tuple(row) for row in session.execute(query)], columns=names)
+
+
+def to_audit(session: Session, tagger: str, reviewer: str, *, limit: int) -> list[int]:
+    """Revisions drawn that nobody has judged and that the reviewer has not skipped, in the order drawn."""
+    judged = exists().where(
+        col(StandingLabel.revision_id) == AuditDraw.revision_id, col(StandingLabel.stands_until).is_(None)
+    )
+    query = (
+        select(col(AuditDraw.revision_id))
+        .join(AuditRound, col(AuditRound.id) == AuditDraw.round_id)
+        .where(col(AuditRound.tagger) == tagger, ~judged, not_yet_read_by(reviewer, col(AuditDraw.revision_id)))
+        .order_by(col(AuditDraw.round_id), col(AuditDraw.place))
+    )
+    return list(dict.fromkeys(session.scalars(query.limit(limit))))
+
+
+def uncertain(session: Session, tagger: str, reviewer: str, *, as_of: datetime, limit: int) -> list[int]:
+    """Leads of which no label stands, by how near a narrative's score comes to one half, nearest first."""
+    among = leads(tagger, as_of=as_of)
+    distance = func.min(func.abs(col(NarrativeTag.score) - 0.5))
+    query = (
+        select(among.c.revision_id)
+        .join(NarrativeTag, col(NarrativeTag.revision_id) == among.c.revision_id)
+        .where(
+            col(NarrativeTag.tagger) == tagger,
+            col(NarrativeTag.score).between(0.2, 0.8),
+            _unjudged(among.c.revision_id),
+            not_yet_read_by(reviewer, among.c.revision_id),
+        )
+        .group_by(among.c.revision_id)
+        .order_by(distance, among.c.revision_id)
+        .limit(limit)
+    )
+    return list(session.scalars(query))
+
+
+def disagreements(
+    session: Session, tagger: str, other: str, reviewer: str, *, as_of: datetime, limit: int
+) -> list[int]:
+    """Leads of which no label stands and that both have read, of which one labels a narrative that the other does not:
+    the newest first."""
+    among = leads(tagger, as_of=as_of)
+    ours, theirs, read = aliased(NarrativeTag), aliased(NarrativeTag), aliased(Tagging)
+
+    def only(one: Any, name: str, others: Any, other_name: str) -> ColumnElement[bool]:
+        same = exists().where(
+            col(others.revision_id) == one.revision_id,
+            col(others.tagger) == other_name,
+            col(others.narrative) == one.narrative,
+            col(others.label).is_(True),
+        )
+        return exists().where(
+            col(one.revision_id) == among.c.revision_id, col(one.tagger) == name, col(one.label).is_(True), ~same
+        )
+
+    query = (
+        select(among.c.revision_id)
+        .join(read, and_(col(read.revision_id) == among.c.revision_id, col(read.tagger) == other))
+        .where(
+            or_(only(ours, tagger, theirs, other), only(theirs, other, ours, tagger)),
+            _unjudged(among.c.revision_id),
+            not_yet_read_by(reviewer, among.c.revision_id),
+        )
+        .order_by(among.c.event_at.desc(), among.c.revision_id)
+        .limit(limit)
+    )
+    return list(session.scalars(query))
+
+
+def for_second_reading(session: Session, reviewer: str, *, as_of: datetime, limit: int) -> list[int]:
+    """Revisions that one other reviewer has judged as a whole and nobody a second time, those judged first before."""
+    other = aliased(Review)
+    first = (
+        select(col(Review.revision_id), func.min(col(Review.given_at)).label("given_at"))
+        .where(
+            col(Review.undone_at).is_(None),
+            col(Review.skipped).is_(None),
+            col(Review.slice) != "search",
+            col(Review.known_at) <= as_of,
+            not_yet_read_by(reviewer, Review.revision_id),
+            ~exists().where(
+                col(other.revision_id) == Review.revision_id,
+                col(other.undone_at).is_(None),
+                col(other.reviewer) != Review.reviewer,
+            ),
+        )
+        .group_by(col(Review.revision_id))
+        .order_by(func.min(col(Review.given_at)), col(Review.revision_id))
+        .limit(limit)
+    )
+    return [revision for revision, _ in session.execute(first)]
+
+
+def found_by(
+    session: Session, words: Sequence[str], narrative: str, reviewer: str, *, as_of: datetime, limit: int
+) -> list[int]:
+    """Wordings that hold every one of the words, in title or summary, and that the reviewer has not judged for the
+    narrative; the newest articles first, one for each title."""
+    said = aliased(StandingLabel)
+    judged = exists().where(
+        col(said.revision_id) == Revision.id, col(said.key) == narrative, col(said.stands_until).is_(None)
+    )
+    query = (
+        select(col(Revision.id), col(Revision.title))
+        .join(Article, col(Article.id) == Revision.article_id)
+        .where(col(Article.known_at) <= as_of, col(Revision.seen_at) <= as_of, ~judged)
+        .where(not_yet_read_by(reviewer, Revision.id))
+        .order_by(col(Article.event_at).desc(), col(Revision.id).desc())
+    )
+    for word in words:
+        within = or_(*(col(place).icontains(word, autoescape=True) for place in (Revision.title, Revision.summary)))
+        query = query.where(within)
+    seen: dict[str, int] = {}
+    for revision, title in session.execute(query.limit(4 * limit)):
+        seen.setdefault(title.casefold(), revision)
+    return list(seen.values())[:limit]
+
+
+def _unjudged(revision_id: Any) -> ColumnElement[bool]:
+    return ~exists().where(col(StandingLabel.revision_id) == revision_id, col(StandingLabel.stands_until).is_(None))
+
+
+def texts(session: Session, revision_ids: Sequence[int]) -> dict[int, tuple[Article, Revision]]:
+    """Each revision with its article, by revision id."""
+    found: dict[int, tuple[Article, Revision]] = {}
+    for part in chunks(revision_ids):
+        query = select(Article, Revision).join(Revision, col(Revision.article_id) == Article.id)
+        for article, revision in session.execute(query.where(col(Revision.id).in_(part))):
+            found[revision.id or 0] = (article, revision)
+    return found
+
+
+def revisions_by_hash(session: Session, hashes: Collection[str]) -> dict[str, int]:
+    """The first revision with each of these content hashes, by hash."""
+    found: dict[str, int] = {}
+    for part in chunks(sorted(hashes)):
+        query = select(col(Revision.content_hash), func.min(col(Revision.id))).where(
+            col(Revision.content_hash).in_(part)
+        )
+        found.update(
+            (wording, revision) for wording, revision in session.execute(query.group_by(Revision.content_hash))
+        )
+    return found

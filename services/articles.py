@@ -9,7 +9,9 @@ from sqlmodel import Session
 
 from config import definitions
 from models.errors import BadInput, NotFound
+from models.reviews import StandingLabel
 from models.store import articles as article_store
+from models.store import reviews as review_store
 from models.store import tags as tag_store
 from models.store.articles import ArticleRow
 from models.tags import AssetMention, NarrativeTag
@@ -31,25 +33,35 @@ class SpanView:
 
 @dataclass(frozen=True, slots=True)
 class NarrativeView:
+    """Label, direction and modality are a reviewer's where one has said so; score and evidence are the tagger's."""
+
     narrative: str
-    score: float
+    score: float | None
+    """None where the tagger does not tell the narrative."""
     label: bool
     direction: int
     modality: str | None
     evidence: list[SpanView]
+    reviewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AssetView:
+    """The tone is a reviewer's where one has told it; an asset that a reviewer does not find is not there."""
+
     asset: str
     tone: float | None
-    salience: float
+    salience: float | None
+    """None where the tagger does not name the asset."""
     spans: list[SpanView]
+    reviewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ArticleView:
     id: int
+    revision_id: int
+    """The wording: what a review is given of."""
     story_id: int | None
     """None until its copies have been looked for; it counts from then on."""
     outlet: str
@@ -153,7 +165,7 @@ def search_articles(session: Session, question: ArticleQuestion, *, now: datetim
     )
     page = rows[: question.limit]
     cursor = _cursor(page[-1]) if len(rows) > question.limit else None
-    return ArticlePage(_views(session, page, question.tagger), cursor)
+    return ArticlePage(views(session, page, question.tagger, as_of=known_by(question.as_of, now)), cursor)
 
 
 def get_article(
@@ -165,7 +177,7 @@ def get_article(
         raise NotFound(f"There is no article {article_id}" + (" known at that time." if as_of else "."))
     history = article_store.get_revisions(session, article_id, as_of=known_by(as_of, now))
     return WholeArticle(
-        article=_views(session, [row], tagger)[0],
+        article=views(session, [row], tagger, as_of=known_by(as_of, now))[0],
         body=row.body,
         history=[RevisionView(r.seen_at, r.title, r.summary, r.body) for r in history],
         sightings=[SightingView(*s) for s in article_store.sightings(session, article_id, as_of=known_by(as_of, now))],
@@ -180,16 +192,22 @@ def get_story(
     if not rows:
         raise NotFound(f"There is no story {story_id}" + (" known at that time." if as_of else "."))
     outlets = len({row.outlet for row in rows})
-    copies = _views(session, rows, tagger)
+    copies = views(session, rows, tagger, as_of=known_by(as_of, now))
     return StoryView(story_id, rows[0].event_at, rows[0].known_at, len(rows) - 1, outlets, copies)
 
 
-def _views(session: Session, rows: list[ArticleRow], tagger: str | None) -> list[ArticleView]:
+def views(
+    session: Session, rows: list[ArticleRow], tagger: str | None, *, as_of: datetime, as_reviewed: bool = True
+) -> list[ArticleView]:
+    """Articles with the labels that count; with those of the tagger alone if `as_reviewed` is False."""
     tagger = tagger or definitions.live_tagger_name()
-    narratives, assets = tag_store.tags_of(session, [row.revision_id for row in rows], tagger)
+    revisions = [row.revision_id for row in rows]
+    narratives, assets = tag_store.tags_of(session, revisions, tagger)
+    standing = review_store.labels_of(session, revisions, as_of=as_of) if as_reviewed else {}
     return [
         ArticleView(
             id=row.id,
+            revision_id=row.revision_id,
             story_id=row.story_id,
             outlet=row.outlet,
             url=row.url,
@@ -204,20 +222,40 @@ def _views(session: Session, rows: list[ArticleRow], tagger: str | None) -> list
             title=row.title,
             summary=row.summary,
             tagger=tagger,
-            narratives=[_narrative(tag) for tag in narratives.get(row.revision_id, [])],
-            assets=[_asset(mention) for mention in assets.get(row.revision_id, [])],
+            narratives=_narratives(narratives.get(row.revision_id, []), standing.get(row.revision_id, [])),
+            assets=_assets(assets.get(row.revision_id, []), standing.get(row.revision_id, [])),
         )
         for row in rows
     ]
 
 
-def _narrative(tag: NarrativeTag) -> NarrativeView:
-    evidence = [SpanView(**span) for span in tag.evidence]
-    return NarrativeView(tag.narrative, tag.score, tag.label, tag.direction, tag.modality, evidence)
+def _narratives(tags: list[NarrativeTag], standing: list[StandingLabel]) -> list[NarrativeView]:
+    """Those the tagger tells, then those that only a reviewer does."""
+    said = {label.key: label for label in standing if label.kind == "narrative"}
+    found = []
+    for tag in tags:
+        own = said.pop(tag.narrative, None)
+        score, evidence = tag.score, [SpanView(**span) for span in tag.evidence]
+        if own is None:
+            found.append(NarrativeView(tag.narrative, score, tag.label, tag.direction, tag.modality, evidence))
+        else:
+            told = own.holds, own.direction or 0, own.modality
+            found.append(NarrativeView(tag.narrative, score, *told, evidence, reviewed=True))
+    added = [label for label in said.values() if label.holds]
+    return found + [NarrativeView(one.key, None, True, one.direction or 0, one.modality, [], True) for one in added]
 
 
-def _asset(mention: AssetMention) -> AssetView:
-    return AssetView(mention.asset, mention.tone, mention.salience, [SpanView(**span) for span in mention.spans])
+def _assets(mentions: list[AssetMention], standing: list[StandingLabel]) -> list[AssetView]:
+    judged = any(label.kind == "asset" for label in standing)
+    said = {label.key: label for label in standing if label.kind == "asset" and label.holds}
+    found = []
+    for mention in mentions:
+        own, spans = said.pop(mention.asset, None), [SpanView(**span) for span in mention.spans]
+        if own is not None:
+            found.append(AssetView(mention.asset, own.tone, mention.salience, spans, reviewed=True))
+        elif not judged:
+            found.append(AssetView(mention.asset, mention.tone, mention.salience, spans))
+    return found + [AssetView(label.key, label.tone, None, [], reviewed=True) for label in said.values()]
 
 
 def _cursor(row: ArticleRow) -> str:

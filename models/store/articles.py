@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, func, insert, or_, select, union_all
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from models.articles import Article, Guid, Revision, Sighting
@@ -224,6 +225,11 @@ def _article_query(as_of: datetime) -> Any:
         .group_by(col(Revision.article_id))
         .subquery()
     )
+    return _worded(current).where(col(Article.known_at) <= as_of)
+
+
+def _worded(wording: Any) -> Any:
+    """Articles in the wordings of a subquery (columns article_id, revision_id, revisions), as ArticleRow has them."""
     return (
         select(
             col(Article.id),
@@ -237,16 +243,32 @@ def _article_query(as_of: datetime) -> Any:
             col(Article.knowledge),
             col(Article.date_note),
             col(Article.removed_at),
-            current.c.revision_id,
-            current.c.revisions,
+            wording.c.revision_id,
+            wording.c.revisions,
             col(Revision.title),
             col(Revision.summary),
             col(Revision.body),
         )
-        .join(current, current.c.article_id == Article.id)
-        .join(Revision, col(Revision.id) == current.c.revision_id)
-        .where(col(Article.known_at) <= as_of)
+        .join(wording, wording.c.article_id == Article.id)
+        .join(Revision, col(Revision.id) == wording.c.revision_id)
     )
+
+
+def articles_as_worded(session: Session, revision_ids: Sequence[int]) -> list[ArticleRow]:
+    """The articles in these wordings, in this order."""
+    found: dict[int, ArticleRow] = {}
+    for part in chunks(revision_ids):
+        earlier = aliased(Revision)
+        wording = (
+            select(col(Revision.article_id), col(Revision.id).label("revision_id"), func.count().label("revisions"))
+            .join(earlier, and_(col(earlier.article_id) == Revision.article_id, col(earlier.id) <= Revision.id))
+            .where(col(Revision.id).in_(part))
+            .group_by(col(Revision.article_id), col(Revision.id))
+            .subquery()
+        )
+        rows = [ArticleRow(*row) for row in session.execute(_worded(wording))]
+        found |= {row.revision_id: row for row in rows}
+    return [found[revision] for revision in revision_ids if revision in found]
 
 
 def find_articles(

@@ -482,16 +482,6 @@ def _unjudged(revision_id: Any) -> ColumnElement[bool]:
     return ~exists().where(col(StandingLabel.revision_id) == revision_id, col(StandingLabel.stands_until).is_(None))
 
 
-def texts(session: Session, revision_ids: Sequence[int]) -> dict[int, tuple[Article, Revision]]:
-    """Each revision with its article, by revision id."""
-    found: dict[int, tuple[Article, Revision]] = {}
-    for part in chunks(revision_ids):
-        query = select(Article, Revision).join(Revision, col(Revision.article_id) == Article.id)
-        for article, revision in session.execute(query.where(col(Revision.id).in_(part))):
-            found[revision.id or 0] = (article, revision)
-    return found
-
-
 def revisions_by_hash(session: Session, hashes: Collection[str]) -> dict[str, int]:
     """The first revision with each of these content hashes, by hash."""
     found: dict[str, int] = {}

@@ -13,6 +13,7 @@ STATUS: dict[type[errors.StoryshiftError], int] = {
     errors.BadInput: 422,
     errors.NotFound: 404,
     errors.NotAllowed: 401,
+    errors.Forbidden: 403,
     errors.DatabaseUnavailable: 503,
     errors.ConfigError: 500,
     errors.StoryshiftError: 500,

@@ -7,7 +7,8 @@ StoryshiftError
 │   └── BadFile              an input file as a whole cannot be read       (exit 1)
 │       └── BadRow           one row of it; the others go on
 ├── NotFound                 the article, price … asked for is not there   (exit 1, HTTP 404)
-├── NotAllowed               a request to write without a living key       (HTTP 401)
+├── NotAllowed               a request to write or review without a living key or session (HTTP 401)
+│   └── Forbidden            … with one that may not do this               (HTTP 403)
 ├── ConfigError              a file in config/ or a setting is wrong       (exit 2, HTTP 500)
 ├── FeedError                one feed failed; stored with the feed         (never stops the others)
 ├── SourceError              a source of prices failed; kept with its watch (never stops the others)
@@ -61,6 +62,10 @@ class NotFound(StoryshiftError):
 
 
 class NotAllowed(StoryshiftError):
+    pass
+
+
+class Forbidden(NotAllowed):
     pass
 
 

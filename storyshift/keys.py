@@ -1,57 +1,133 @@
-"""The commands about keys: who may write over HTTP."""
+"""The commands about keys and browser sessions: who may write and review over HTTP."""
 
-from typing import Annotated
+import getpass
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from storyshift.output import put_json, say
 from storyshift.shell import Report, TextFormat, now, open_database
 
-keys_app = typer.Typer(help="The keys with which programs may write over HTTP.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from services.keys import KeyView
+
+
+class KeyScope(StrEnum):
+    review = "review"
+    admin = "admin"
+
+
+keys_app = typer.Typer(
+    help="The keys with which programs may write and review over HTTP, and the sessions of browsers.",
+    no_args_is_help=True,
+)
 Name = Annotated[str, typer.Argument(help="Whose it is, or what for, e.g. laptop.")]
 
 
 @keys_app.command("create")
-def keys_create(name: Name) -> None:
+def keys_create(
+    name: Name,
+    scope: Annotated[KeyScope, typer.Option(help="review: it may review only; admin: it may do all.")] = KeyScope.admin,
+) -> None:
     """Make a key and print its secret, once: only a hash of it is kept."""
     from services.keys import create_key
 
     with open_database().write() as session:
-        secret = create_key(session, name, now=now())
+        secret = create_key(session, name, scope=scope.value, now=now())
     print(secret, flush=True)
-    say(f"The key {name}, shown this once. Send it as `Authorization: Bearer KEY`; `keys revoke {name}` ends it.")
+    may = "" if scope is KeyScope.admin else ", which may review only"
+    say(f"The key {name}{may}, shown this once. Send it as `Authorization: Bearer KEY`; `keys revoke {name}` ends it.")
+
+
+@keys_app.command("link")
+def keys_link(
+    name: Annotated[str, typer.Argument(help="Under whose name the reviews are kept, e.g. anna.")],
+    port: Annotated[int, typer.Option(help="Where the page is served.", min=1, max=65535)] = 8000,
+    host: Annotated[str, typer.Option(help="The name or address under which the browser reaches it.")] = "127.0.0.1",
+) -> None:
+    """Print a link that lets one browser review for 30 days. It opens once, within 24 hours."""
+    from services.keys import create_link
+
+    with open_database().write() as session:
+        code = create_link(session, name, now=now())
+    print(f"{address(host, port)}/open?code={code}", flush=True)
+    say(f"Opens once, within 24 hours; then that browser reviews as {name} for 30 days. `keys revoke {name}` ends it.")
 
 
 @keys_app.command("list")
 def keys_list(form: Report = TextFormat.text) -> None:
-    """Every key with how it begins, when it was last used and when it was revoked."""
+    """Every key and browser session: what it may do, when it was last used, when it was revoked."""
     from dataclasses import asdict
 
-    from services.keys import list_keys
+    from services.keys import list_keys, list_sessions
 
     with open_database().read() as session:
-        found = list_keys(session)
+        keys, sessions = list_keys(session), list_sessions(session, now=now())
     if form is TextFormat.json:
-        put_json([asdict(key) for key in found])
+        put_json([asdict(row) for row in keys + sessions])
         return
-    if not found:
+    if not keys:
         say("There is no key yet. `storyshift keys create NAME` makes one.")
-        return
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table("name", "begins with", "created", "last used", "revoked", box=None, header_style="bold")
-    for key in found:
-        instants = (key.created_at, key.last_used_at, key.revoked_at)
-        table.add_row(key.name, key.prefix, *(f"{at:%Y-%m-%d %H:%M}" if at else "" for at in instants))
-    Console().print(table)
+    for table in (_key_table(keys) if keys else None, _session_table(sessions) if sessions else None):
+        if table is not None:
+            Console().print(table)
 
 
 @keys_app.command("revoke")
 def keys_revoke(name: Name) -> None:
-    """End a key: from now on nobody writes with it. Its name is free again."""
+    """End the key and the browser sessions of a name: nobody writes or reviews with them. The name is free again."""
     from services.keys import revoke_key
 
     with open_database().write() as session:
-        revoke_key(session, name, now=now())
-    say(f"The key {name} is revoked.")
+        revoked = revoke_key(session, name, now=now())
+    if revoked.key:
+        say(f"The key {name} is revoked.")
+    if revoked.sessions:
+        say(f"Browser sessions and links of {name} ended: {revoked.sessions}.")
+
+
+def own_name() -> str:
+    """The name of who runs this, in letters that a key's name may have."""
+    try:
+        found = getpass.getuser()
+    except (ImportError, KeyError, OSError):  # nobody of this number is known to the system
+        found = ""
+    return re.sub(r"[^\w.@-]+", "-", found).strip("-")[:60] or "reviewer"
+
+
+def address(host: str, port: int) -> str:
+    """Where a browser on this machine reaches a server that listens there."""
+    name = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host  # noqa: S104
+    return f"http://{name}:{port}"
+
+
+def _key_table(keys: "list[KeyView]") -> "Table":
+    from rich.table import Table
+
+    table = Table("key", "may", "begins with", "created", "last used", "revoked", box=None, header_style="bold")
+    for key in keys:
+        table.add_row(
+            key.name, key.scope, key.prefix, *map(_minute, (key.created_at, key.last_used_at, key.revoked_at))
+        )
+    return table
+
+
+def _session_table(sessions: "list[KeyView]") -> "Table":
+    from rich.table import Table
+
+    table = Table("session of", "link made", "opened", "last used", "expires", "ended", box=None, header_style="bold")
+    for row in sessions:
+        instants = (row.created_at, row.opened_at, row.last_used_at, row.expires_at, row.revoked_at)
+        table.add_row(row.name, *map(_minute, instants))
+    return table
+
+
+def _minute(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M}" if at else ""

@@ -14,8 +14,9 @@ from api.app import create_app
 from config.settings import get_settings
 from jobs.scheduler import work
 from models.database import Database
-from models.errors import ConfigError, PortBusy
-from services.keys import has_key
+from models.errors import ConfigError, DatabaseBusy, PortBusy
+from services.keys import create_link, has_key
+from storyshift.keys import address, own_name
 from storyshift.output import say
 
 
@@ -27,10 +28,11 @@ def serve_page(
         _check_open(database, host)
     listener = _listen(host, port)
     log_to_stderr()
+    say(f"Storyshift: {address(host, port)}/  (API: /docs)")
+    say_link(database, host, port, clock())
     stop = Event()
     if with_worker:
         Thread(target=work, args=(database,), kwargs={"clock": clock, "stop": stop}, daemon=True).start()
-    say(f"Storyshift: http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/  (API: /docs)")  # noqa: S104
     say(f"Database: {database}. {'Collecting and tagging as feeds fall due. ' if with_worker else ''}Ctrl-C stops.")
     config = uvicorn.Config(create_app(database, clock=clock, replay=replay), log_level="warning", access_log=False)
     try:
@@ -38,6 +40,18 @@ def serve_page(
     finally:
         stop.set()
         listener.close()
+
+
+def say_link(database: Database, host: str, port: int, now: datetime) -> None:
+    """A link that opens a session of whoever runs this; while another holds the database, how to get one later."""
+    name = own_name()
+    try:
+        with database.write() as session:
+            code = create_link(session, name, now=now)
+    except DatabaseBusy:
+        say(f"The database is busy, so here is no link for reviewing: `storyshift keys link {name}` prints one later.")
+        return
+    say(f"Review as {name}: {address(host, port)}/open?code={code}  (once, within 24 hours; then `keys link {name}`)")
 
 
 def log_to_stderr() -> None:

@@ -12,10 +12,11 @@ from record import fill, tag
 from sqlalchemy import text
 
 from api.app import create_app
+from api.security import COOKIE, CSRF_HEADER
 from config.definitions import FeedDefinition
 from jobs.collect import collect
 from models.database import Database
-from services.keys import create_key, list_keys, revoke_key
+from services.keys import create_key, create_link, list_keys, open_session, revoke_key
 from services.sources import seed_feeds
 
 FEED = "https://example.org/feed"
@@ -136,20 +137,49 @@ def test_a_key_s_last_use_is_noted_to_the_minute(database: Database, writer: Tes
     assert seen == [began, began, began + timedelta(seconds=60), began + timedelta(seconds=60)]
 
 
+def test_a_key_for_reviews_writes_nothing_else(database: Database, anyone: TestClient, now: datetime) -> None:
+    with database.write() as session:
+        secret = create_key(session, "phone", scope="review", now=now)
+    for method, path, body in WRITES:
+        answer = anyone.request(method, path, headers={"Authorization": f"Bearer {secret}"}, **body)
+        assert (answer.status_code, answer.json()["error"]) == (403, "forbidden")
+        assert "The key phone may only review." in answer.json()["detail"]
+        assert "`storyshift keys create NAME --scope admin`" in answer.json()["detail"]
+    assert feeds(anyone) == []
+
+
+@pytest.mark.parametrize(("method", "path", "body"), WRITES)
+def test_a_browser_s_session_writes_nothing_but_reviews(
+    database: Database, anyone: TestClient, now: datetime, method: str, path: str, body: Any
+) -> None:
+    with database.write() as session:
+        secret = open_session(session, create_link(session, "anna", now=now), now=now)
+    anyone.cookies.set(COOKIE, secret)
+    headers = {CSRF_HEADER: anyone.get("/v1/session").json()["csrf"]}
+    answer = anyone.request(method, path, headers=headers, **body)
+    assert (answer.status_code, answer.json()["error"]) == (401, "not_allowed")
+    assert feeds(anyone) == []
+
+
 def test_openapi_asks_for_a_key_where_something_is_written_and_nowhere_else(anyone: TestClient) -> None:
+    """For what is the reviewer's own, a browser's session does as well."""
     document = anyone.get("/openapi.json").json()
-    (name, scheme), *others = document["components"]["securitySchemes"].items()
-    assert (scheme["type"], scheme["scheme"], others) == ("http", "bearer", [])
+    schemes = document["components"]["securitySchemes"]
+    (name, scheme), (session, cookie) = schemes.items()
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    assert (cookie["type"], cookie["in"], cookie["name"]) == ("apiKey", "cookie", COOKIE)
     asks = {
         (method, path): route.get("security")
         for path, routes in document["paths"].items()
         for method, route in routes.items()
     }
     writes = {("delete", "/v1/articles/{article_id}"), ("post", "/v1/feeds"), ("delete", "/v1/feeds")}
-    assert {at for at in asks if at[0] != "get"} == writes
+    own = {at for at, security in asks.items() if security == [{name: []}, {session: []}]}
+    assert {("get", "/v1/session"), ("delete", "/v1/session")} <= own
+    assert {at for at in asks if at[0] != "get"} - own == writes
     assert {at for at, security in asks.items() if security == [{name: []}]} == writes
-    assert {at for at, security in asks.items() if security} == writes
-    for method, path in writes:
+    assert {at for at, security in asks.items() if security} == writes | own
+    for method, path in writes | own:
         assert "401" in document["paths"][path][method]["responses"]
         assert document["paths"][path][method]["description"]
 

@@ -17,7 +17,7 @@ export async function ask(path, parameters) {
     throw new Error("The server does not answer. Is storyshift still running?");
   }
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.detail || `The server answered ${response.status}.`);
+  if (!response.ok) throw Object.assign(new Error(answer.detail || `The server answered ${response.status}.`), { status: response.status });
   return answer;
 }
 
@@ -48,6 +48,17 @@ export function named(sentence, narratives) {
 export function daysAround(day, reach = 45) {
   const at = Date.parse(`${day}T00:00:00Z`);
   return `/#${new URLSearchParams({ start: isoDay(at - reach * DAY), end: isoDay(at + reach * DAY), bucket: "day", at: `${day}T00:00:00Z` })}`;
+}
+
+// A text cut where spans begin and end: what stands there, and the spans over it. Offsets are code points.
+export function cut(text, spans) {
+  const characters = Array.from(text);
+  const cuts = [...new Set([0, characters.length, ...spans.flatMap((span) => [span.start, span.end])])]
+    .filter((place) => place >= 0 && place <= characters.length).sort((a, b) => a - b);
+  return cuts.slice(1).map((end, place) => ({
+    text: characters.slice(cuts[place], end).join(""),
+    over: spans.filter((span) => span.start < end && span.end > cuts[place]),
+  }));
 }
 
 // -- nodes -----------------------------------------------------------------------------------------------------------

@@ -13,19 +13,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import special
 
-from analysis.intensity import Z90, wilson
+from analysis.intervals import Z90, wilson
 
 Array = NDArray[np.float64]
 NEEDED = 30
 """Audited stories that carry a narrative (or name an asset) below which nothing is corrected."""
 NEAR, TOLD = 0.1, 0.02
 """Scores from which an unlabelled narrative is near a label, and told of at all."""
-BANDS = ("label", "near", "told", "untold")
-EXPECTED = {"label": 0.6, "near": 0.2, "told": 0.05, "untold": 0.002}
+BANDS = ("label", "near", "told", "other", "untold")
+"""Of a narrative: labelled; by its score; or not told of, in a story that is labelled with another, or with none."""
+EXPECTED = {"label": 0.6, "near": 0.2, "told": 0.05, "other": 0.01, "untold": 0.002}
 """How often a narrative holds in a band of which nothing was read."""
-PRIOR = 1.0
-"""The tagger's own score counts like this many stories read."""
+LIKE_OTHERS = 0.5
+"""Stories found in a band before any is read, among as many as it usually takes: narratives differ from what is usual
+for all of them, but where none of fifty was right, the next may well be."""
 LABELLED, PLACES = 0.6, {"near": 0.2, "told": 0.08, "untold": 0.12}
 """Of a draw: the part that the tagger labelled, shared out by narrative, and the parts of the others."""
 CORE_COUNTS = 2
@@ -60,7 +63,7 @@ def draw(ids: Sequence[int], scores: pd.DataFrame, *, size: int, core: Sequence[
         chosen = rng.choice(len(members), n, replace=False)
         units += [(members[place], stratum, n / len(members)) for place in chosen]
     order = rng.permutation(len(units))
-    return Drawn([units[place] for place in order], _bands(scores))
+    return Drawn([units[place] for place in order], _counts(scores))
 
 
 def _strata(ids: Sequence[int], scores: pd.DataFrame) -> dict[str, list[int]]:
@@ -100,15 +103,19 @@ def _places(strata: dict[str, list[int]], size: int, core: Sequence[str]) -> dic
     return {key: n for key, n in taken.items() if n}
 
 
-def _bands(scores: pd.DataFrame) -> dict[str, dict[str, int]]:
+def _counts(scores: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Of each narrative that is told of anywhere; what is left of all stories is untold."""
+    labelled = set(scores.loc[scores["label"].astype(bool), "revision_id"])
     found = {}
     for narrative, rows in scores.groupby("narrative"):
         label, score = rows["label"].to_numpy(bool), rows["score"].to_numpy("float64")
+        told = set(rows.loc[label | (score >= TOLD), "revision_id"])
         found[str(narrative)] = {
             "label": int(label.sum()),
             "building": int((label & (rows["direction"].to_numpy() > 0)).sum()),
             "near": int((~label & (score >= NEAR)).sum()),
             "told": int((~label & (score >= TOLD) & (score < NEAR)).sum()),
+            "other": len(labelled - told),
         }
     return found
 
@@ -141,13 +148,24 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Correction:
-    """kept: share of the labelled that carry the narrative; missed: of the others. Each with its variance."""
+class Rate:
+    """An estimate in [0, 1] with its 90 % interval."""
 
-    kept: float
-    kept_variance: float
-    missed: float
-    missed_variance: float
+    estimate: float
+    low: float
+    high: float
+
+    @property
+    def variance(self) -> float:
+        return ((self.high - self.low) / (2 * Z90)) ** 2
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """Of the stories that nobody has read: the share of the labelled that carry the narrative, and of the others."""
+
+    kept: Rate
+    missed: Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,44 +184,75 @@ class Audit:
         return self.n_positive >= NEEDED
 
 
-def audit(read: pd.DataFrame, shares: dict[str, float] | None) -> Audit:
+def usual_rates(reads: Sequence[pd.DataFrame]) -> dict[str, float]:
+    """How often narratives hold in each band, all narratives taken together. reads: of each; see audit."""
+    found = {}
+    bands = [_bands(read) for read in reads]
+    for one, name in enumerate(BANDS):
+        within = [
+            (read["holds"].to_numpy("float64")[b == one], read["weight"].to_numpy("float64")[b == one])
+            for read, b in zip(reads, bands, strict=True)
+        ]
+        hits, of = (sum(float(x) for x in part) for part in zip(*((w @ h, w.sum()) for h, w in within), strict=True))
+        n = sum(len(w) for _, w in within)
+        found[name] = (n * hits / of + EXPECTED[name]) / (n + 1) if of > 0 else EXPECTED[name]
+    return found
+
+
+def _bands(read: pd.DataFrame) -> NDArray[np.intp]:
+    """The place in BANDS of each story read."""
+    score = read["score"].to_numpy("float64")
+    below = np.where(read["other"].to_numpy(bool), 3, 4)
+    scored = np.where(score >= NEAR, 1, np.where(score >= TOLD, 2, below))
+    bands: NDArray[np.intp] = np.where(read["label"].to_numpy(bool), 0, scored)
+    return bands
+
+
+def audit(read: pd.DataFrame, stories: dict[str, int] | None, usual: dict[str, float] = EXPECTED) -> Audit:
     """What the stories read say of one narrative.
 
-    read: columns weight, score (0 where the tagger does not tell it), label, holds (bool). shares: of all stories, by
-    band; None: as the weights say.
+    read: columns weight, score (0 where the tagger does not tell it), label, holds, other (whether the story is
+    labelled with anything; bool). stories: how many there are in each band; None: as the weights say. usual: see
+    usual_rates.
     """
     label, holds = read["label"].to_numpy(bool), read["holds"].to_numpy(bool)
-    score, weight = read["score"].to_numpy("float64"), read["weight"].to_numpy("float64")
-    band = np.where(label, 0, np.where(score >= NEAR, 1, np.where(score >= TOLD, 2, 3)))
-    mass = np.array([weight[band == one].sum() for one in range(len(BANDS))])
-    if shares is not None:
-        mass = np.array([shares[name] for name in BANDS])
-    mass = mass / max(mass.sum(), 1e-12)
-    rates, variances = np.array([_rate(name, band == one, holds, score, weight) for one, name in enumerate(BANDS)]).T
-    others = mass[1:] / max(1 - mass[0], 1e-12)
-    missed, missed_variance = float(others @ rates[1:]), float(others**2 @ variances[1:])
-    correction = Correction(float(rates[0]), float(variances[0]), missed, missed_variance)
+    weight, band = read["weight"].to_numpy("float64"), _bands(read)
+    places = range(len(BANDS))
+    n_read = np.array([(band == one).sum() for one in places])
+    mass = np.array([weight[band == one].sum() for one in places])
+    unread = mass
+    if stories is not None:
+        mass = np.array([stories[name] for name in BANDS], dtype="float64")
+        unread = np.maximum(mass - n_read, 0)
+    rates = [_rate(holds[band == one], weight[band == one], usual[name]) for one, name in enumerate(BANDS)]
+    missed = _sum(rates[1:], mass[1:] / max(mass[1:].sum(), 1e-12))
+    labelled = float(mass[0] / max(mass.sum(), 1e-12))
     return Audit(
         n=len(read),
         n_labelled=int(label.sum()),
         n_positive=int(holds.sum()),
         precision=proportion(holds[label], weight[label]),
-        recall=_recall(correction, float(mass[0])) if holds.any() else Interval(None, None, None),
-        correction=correction,
+        recall=_recall(rates[0], missed, labelled) if holds.any() else Interval(None, None, None),
+        correction=Correction(rates[0], _sum(rates[1:], unread[1:] / max(unread[1:].sum(), 1e-12))),
     )
 
 
-def _rate(name: str, within: NDArray[np.bool_], holds: Any, score: Array, weight: Array) -> tuple[float, float]:
-    """How often the narrative holds in a band, and the variance: the tagger's own mean score counts as PRIOR stories.
+def _rate(holds: NDArray[np.bool_], weight: Array, usual: float) -> Rate:
+    """How often the narrative holds in a band: the mean and the 5 % and 95 % points of a beta distribution."""
+    n = weight.sum() ** 2 / (weight**2).sum() if len(weight) else 0.0
+    hits = n * float(weight @ holds / weight.sum()) if len(weight) else 0.0
+    yes, no = hits + LIKE_OTHERS, n - hits + LIKE_OTHERS * (1 - usual) / usual
+    low, high = special.betaincinv(yes, no, (0.05, 0.95))
+    mean = yes / (yes + no)
+    return Rate(mean, min(float(low), mean), max(float(high), mean))
 
-    Where hardly anything was found by many that were read, the variance is not 0 for that.
-    """
-    w = weight[within]
-    n = w.sum() ** 2 / (w**2).sum() if len(w) else 0.0
-    share = float(w @ holds[within] / w.sum()) if len(w) else 0.0
-    expected = max(float(w @ score[within] / w.sum()), EXPECTED["untold"]) if len(w) else EXPECTED[name]
-    rate = (n * share + PRIOR * min(expected, 0.99)) / (n + PRIOR)
-    return rate, rate * (1 - rate) / (n + PRIOR)
+
+def _sum(rates: Sequence[Rate], parts: Array) -> Rate:
+    """Of the bands together. The interval: Zou & Donner (2008), which keeps what is skewed of each."""
+    mean = sum(part * rate.estimate for rate, part in zip(rates, parts, strict=True))
+    below = sum((part * (rate.estimate - rate.low)) ** 2 for rate, part in zip(rates, parts, strict=True))
+    above = sum((part * (rate.high - rate.estimate)) ** 2 for rate, part in zip(rates, parts, strict=True))
+    return Rate(float(mean), max(0.0, float(mean - np.sqrt(below))), min(1.0, float(mean + np.sqrt(above))))
 
 
 def proportion(holds: NDArray[np.bool_], weight: Array) -> Interval:
@@ -215,14 +264,15 @@ def proportion(holds: NDArray[np.bool_], weight: Array) -> Interval:
     return Interval(*(round(float(value), 6) for value in (share, low[0], high[0])))
 
 
-def _recall(found: Correction, labelled: float) -> Interval:
-    """Of the narrative's stories, those that are labelled; the interval by the delta method on the log-odds."""
-    hit, lost = labelled * found.kept, (1 - labelled) * found.missed
-    if hit <= 0 or lost <= 0:
-        return Interval(1.0 if lost <= 0 and hit > 0 else 0.0, None, None)
-    spread = np.sqrt(found.kept_variance / found.kept**2 + found.missed_variance / found.missed**2)
+def _recall(kept: Rate, missed: Rate, labelled: float) -> Interval:
+    """Of the narrative's stories, those that are labelled; the interval by the log-odds of its parts, as in _sum."""
+    hit, lost = labelled * kept.estimate, (1 - labelled) * missed.estimate
+    if hit <= 0:
+        return Interval(0.0, 0.0, None)
     odds = np.log(hit / lost)
-    ends = 1 / (1 + np.exp(-(odds + np.array([0.0, -1.0, 1.0]) * Z90 * spread)))
+    below = np.hypot(np.log(kept.estimate / max(kept.low, 1e-9)), np.log(missed.high / missed.estimate))
+    above = np.hypot(np.log(kept.high / kept.estimate), np.log(missed.estimate / max(missed.low, 1e-9)))
+    ends = 1 / (1 + np.exp(-np.array([odds, odds - below, odds + above])))
     return Interval(*(round(float(value), 6) for value in ends))
 
 
@@ -237,15 +287,18 @@ def corrected_share(
     share: of n effective stories, labelled. carrying, lacking: shares of the stories of which a reviewer has said that
     they carry the narrative (these are labelled), or do not (these are not): they are known, and not corrected.
     """
+    kept, missed = found.kept, found.missed
     labelled, others = np.maximum(share - carrying, 0), np.maximum(1 - share - lacking, 0)
-    value = np.clip(carrying + labelled * found.kept + others * found.missed, 0, 1)
+    value = np.clip(carrying + labelled * kept.estimate + others * missed.estimate, 0, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         smooth = (share * n + 0.5) / (n + 1)
-        sampling = (found.kept - found.missed) ** 2 * smooth * (1 - smooth) / n
-        variance = sampling + labelled**2 * found.kept_variance + others**2 * found.missed_variance
+        sampling = (kept.estimate - missed.estimate) ** 2 * smooth * (1 - smooth) / n
         inside = np.clip(value, 1e-6, 1 - 1e-6)
-        low, high = wilson(value, inside * (1 - inside) / variance)
-    return value, low, high
+        low, high = wilson(value, inside * (1 - inside) / sampling)
+    below = [value - low, labelled * (kept.estimate - kept.low), others * (missed.estimate - missed.low)]
+    above = [high - value, labelled * (kept.high - kept.estimate), others * (missed.high - missed.estimate)]
+    reach = [np.sqrt(np.sum(np.square(parts), axis=0)) for parts in (below, above)]
+    return value, np.maximum(value - reach[0], 0), np.minimum(value + reach[1], 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from analysis.intensity import Z90
+from analysis.intervals import Z90
 from analysis.lead_lag import unusual
 from models.derived import Beside, Forecast, Granger, Projection
 

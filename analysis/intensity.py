@@ -4,6 +4,7 @@ share: stories that carry it / stories
 index: per outlet, that share / its own standard deviation so far; the mean over outlets, its mean so far being 100
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -12,7 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.audit import Correction, corrected_share
 from analysis.buckets import GRACE, PERIODS, Bucket, end_of, floor
+from analysis.intervals import Z90, wilson
 from models.derived import IntensityPoint
 
 Array = NDArray[np.float64]
@@ -25,7 +28,6 @@ NEEDS_DAYS, NEEDS_HITS, NEEDS_BUCKETS = 90, 10, 12
 and buckets with stories (a standard deviation of three months says nothing)."""
 CONSTANT = 1e-9
 """A variance below this part of the squared mean is none."""
-Z90 = 1.6448536269514722
 BREADTH = ["n_outlets", "n", "n_squared"]
 """Outlets, stories they brought, and the squares of that: the inverse Simpson index of their shares follows."""
 LEAST_PAIRS = 12
@@ -42,6 +44,7 @@ class Told:
     n_stories: Array
     n_indexed: Array | None = None
     progress: Array | None = None
+    as_tagged: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ def intensity_points(
     weighting: Weighting,
     now: datetime,
     by_outlet: ByOutlet | None = None,
+    corrections: Mapping[str, Correction] | None = None,
+    reviewed: pd.DataFrame | None = None,
 ) -> list[IntensityPoint]:
     """One point per narrative and bucket, narratives in the order given, buckets ascending, gaps included.
 
@@ -75,6 +80,8 @@ def intensity_points(
         weighting: 'story' counts copies once; 'article' counts each copy.
         now: the instant of knowledge; a bucket is open until its end plus GRACE.
         by_outlet: from the first story on; where given, intensity is the index.
+        corrections: of shares, by narrative; see analysis.audit.
+        reviewed: stories that a reviewer has read, which are not corrected; columns hour, narrative, holds, n_stories.
 
     Returns: intensity is a share in [0, 1], None where no story is known, its interval Wilson's score interval at the
     effective n: the stories, or (sum w)^2 / sum w^2 where each story weighs by its copies. Or it is the index, None
@@ -102,6 +109,9 @@ def intensity_points(
         if own_ways is None:
             share = _ratio(n_carrying if weighting == "story" else hits["n_articles"].to_numpy(), weights)
             told = Told(share, *wilson(share, effective), n_stories)
+            correction = (corrections or {}).get(narrative)
+            if correction is not None:
+                told = _corrected(told, effective, correction, _known(reviewed, narrative, index, bucket, n_stories))
         else:
             told = own_ways.index_of(narrative)
         points.extend(
@@ -122,10 +132,31 @@ def intensity_points(
                 outlets_effective=known(outlets_effective[i]),
                 n_indexed=None if told.n_indexed is None else int(told.n_indexed[i]),
                 progress=None if told.progress is None else known(told.progress[i]),
+                as_tagged=None if told.as_tagged is None else known(told.as_tagged[i]),
             )
             for i, start in enumerate(starts)
         )
     return points
+
+
+def _corrected(told: Told, effective: Array, correction: Correction, reviewed: tuple[Array, Array]) -> Told:
+    carrying, lacking = reviewed
+    found = corrected_share(told.value, effective, correction, carrying=carrying, lacking=lacking)
+    return Told(*found, told.n_stories, as_tagged=told.value)
+
+
+def _known(
+    reviewed: pd.DataFrame | None, narrative: str, index: pd.DatetimeIndex, bucket: Bucket, n_stories: Array
+) -> tuple[Array, Array]:
+    """Shares of each bucket's stories of which a reviewer has said that they carry the narrative, or do not."""
+    if reviewed is None:
+        return np.zeros(len(index)), np.zeros(len(index))
+    own = reviewed[reviewed["narrative"] == narrative]
+    carrying, lacking = (
+        _ratio(_by_bucket(own[own["holds"] == holds], ["n_stories"], index, bucket)["n_stories"].to_numpy(), n_stories)
+        for holds in (True, False)
+    )
+    return carrying, lacking
 
 
 def _breadth(brought: pd.DataFrame, bucket: Bucket) -> pd.DataFrame:
@@ -240,14 +271,6 @@ def beside(
     z = np.arctanh(np.clip(r, -1 + 1e-12, 1 - 1e-12))
     found = {"estimate": r, "low": min(float(np.tanh(z - half)), r), "high": max(float(np.tanh(z + half)), r)}
     return rows, {name: round(value, 6) for name, value in found.items()} | {"n": len(pairs)}, None
-
-
-def wilson(share: Array, n: Array) -> tuple[Array, Array]:
-    """The 90 % score interval of shares observed in n effective draws; NaN where n is 0. Shape: that of `share`."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        centre = (share + Z90**2 / (2 * n)) / (1 + Z90**2 / n)
-        half = Z90 / (1 + Z90**2 / n) * np.sqrt(share * (1 - share) / n + Z90**2 / (4 * n**2))
-    return np.clip(np.minimum(centre - half, share), 0, 1), np.clip(np.maximum(centre + half, share), 0, 1)
 
 
 def known(value: float) -> float | None:

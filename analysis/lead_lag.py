@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from analysis.intensity import Z90
+from analysis.intervals import Z90
 from analysis.join import MAX_GAP
 from models.derived import Lag, LeadLag, PairLeadLag
 from models.errors import BadInput

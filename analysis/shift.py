@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
+from analysis.audit import Correction
 from analysis.buckets import GRACE, Bucket, end_of, floor
 from analysis.intensity import THIN_BELOW, known
 from config.definitions import PriorRate
@@ -25,7 +26,8 @@ from models.errors import BadRange
 
 Array = NDArray[np.float64]
 Prior = Mapping[str, PriorRate]
-"""By narrative."""
+Corrections = Mapping[str, Correction]
+"""Both by narrative."""
 HALF_LIFE_DAYS, HALF_LIFE_STORIES, LONGEST_HALF_LIFE_DAYS = 5.0, 20.0, 45.0
 """How fast the current rate forgets: half in five days; where few stories come in, every 20 stories, or in 45 days."""
 DISPERSION_HALF_LIFE_DAYS = 60.0
@@ -86,6 +88,7 @@ def shift_points(
     bucket: Bucket,
     now: datetime,
     prior: Prior | None = None,
+    corrections: Corrections | None = None,
 ) -> list[ShiftPoint]:
     """One point per bucket (day, week or month), ascending: the state of the daily filter at the bucket's last day.
 
@@ -94,12 +97,14 @@ def shift_points(
             before `starts` is what the usual rates are told from.
         now: the instant of knowledge.
         prior: usual rates to start from while the record has none of its own.
+        corrections: what an audit says of the labels that are building, by narrative.
 
     Raises: BadRange for hours: a day is the shortest time in which enough stories gather.
     """
     if bucket == "hour":
         raise BadRange("The shift index is a daily statistic. Ask by day, week or month.")
-    daily = daily_shift(totals, carried, prior=prior)
+    daily = daily_shift(totals, carried, prior=prior, corrections=corrections)
+    daily["index_as_tagged"] = daily_shift(totals, carried, prior=prior)["index"] if corrections else np.nan
     buckets = pd.DatetimeIndex(floor(pd.Series(daily.index), bucket))
     stories: dict[Any, int] = daily["n_stories"].groupby(buckets).sum().to_dict()
     days = zip(buckets, daily.to_dict("records"), strict=True)
@@ -120,19 +125,25 @@ def shift_points(
                 thin=n_stories < THIN_BELOW,
                 open=end_of(start, bucket) + GRACE > now,
                 progress=float(row["progress"]) if row else progress.get(pd.Timestamp(start), 0.0),
+                index_as_tagged=known(row.get("index_as_tagged", np.nan)),
             )
         )
     return points
 
 
 def daily_shift(
-    totals: pd.DataFrame, carried: pd.DataFrame, poles: Poles = POLES, *, prior: Prior | None = None
+    totals: pd.DataFrame,
+    carried: pd.DataFrame,
+    poles: Poles = POLES,
+    *,
+    prior: Prior | None = None,
+    corrections: Corrections | None = None,
 ) -> pd.DataFrame:
     """θ and its parts for every UTC day from the first story to the last; columns as in ShiftPoint."""
     if totals.empty:
         columns = [*VALUES, "state", "baseline", "progress", "n_stories"]
         return pd.DataFrame(columns=columns, index=pd.DatetimeIndex([], tz="UTC"))
-    return daily_of(record_of(totals, carried, poles, prior=prior), poles)
+    return daily_of(record_of(totals, carried, poles, prior=prior, corrections=corrections), poles)
 
 
 def daily_of(record: "Record", poles: Poles = POLES) -> pd.DataFrame:
@@ -217,7 +228,12 @@ class Record:
 
 
 def record_of(
-    totals: pd.DataFrame, carried: pd.DataFrame, poles: Poles = POLES, *, prior: Prior | None = None
+    totals: pd.DataFrame,
+    carried: pd.DataFrame,
+    poles: Poles = POLES,
+    *,
+    prior: Prior | None = None,
+    corrections: Corrections | None = None,
 ) -> Record:
     """See shift_points; there is at least one story."""
     exposure = _exposure(totals)
@@ -230,6 +246,10 @@ def record_of(
     shape = len(poles.all), len(days)
     usual, dispersion, certainty = np.full(shape, np.nan), np.ones(shape), np.full(shape, np.inf)
     for place, name in enumerate(poles.all):
+        correction = (corrections or {}).get(name)
+        if correction is not None:
+            others = np.maximum(comparable[place] - k[place], 0)
+            k[place] = correction.kept.estimate * k[place] + correction.missed.estimate * others
         told, of = k[place].sum(axis=1), comparable[place].sum(axis=1)
         rate = _rate(told, of, _discount(stories))
         daily = pd.Series(np.where(stories > 0, rate, np.nan))
@@ -237,11 +257,32 @@ def record_of(
         usual[place] = trailing.where(own).to_numpy("float64")
         dispersion[place] = _dispersion(told, of, rate)
         if prior and name in prior:
-            young, sure = _from_prior(told, of, prior[name])
+            young, sure = _from_prior(
+                told, of, prior[name] if correction is None else _audited(prior[name], correction)
+            )
             usual[place] = np.where(own, usual[place], young)
             certainty[place] = np.where(own, np.inf, sure)
+        if correction is not None:
+            certainty[place] = 1 / (1 / certainty[place] + _unsure(rate, usual[place], correction))
     ready = own if prior is None else np.ones_like(own)
     return Record(days, outlets, poles.all, n, k, comparable, own, ready, progress, usual, dispersion, certainty)
+
+
+def _audited(prior: PriorRate, found: Correction) -> PriorRate:
+    return prior.model_copy(
+        update={"rate": found.kept.estimate * prior.rate + found.missed.estimate * (1 - prior.rate)}
+    )
+
+
+def _unsure(rate: Array, usual: Array, found: Correction) -> Array:
+    """The relative variance of rate / usual by what the audit does not know of missed / kept, which moves both."""
+    kept, missed = found.kept, found.missed
+    ratio = missed.estimate / kept.estimate
+    variance = ratio**2 * (missed.variance / missed.estimate**2 + kept.variance / kept.estimate**2)
+    raw = [(value / kept.estimate - ratio) / (1 - ratio) for value in (rate, usual)]
+    slopes = [(1 - part) / np.maximum(part + (1 - part) * ratio, 1e-9) for part in raw]
+    unsure: Array = (slopes[0] - slopes[1]) ** 2 * variance
+    return unsure
 
 
 def _baseline(silent: bool, own: bool, ready: bool) -> str | None:

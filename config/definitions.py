@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 FeedKind = Literal["general", "markets", "macro", "metals", "crypto", "central_bank"]
 BASELINE_TAGGER = "keywords@1"
 WEIGHTS_CARD = HERE.parent / "nlp" / "weights" / "card.json"
-"""What is said of the weights that are shipped; its name is that of the tagger `minilm`."""
+"""What is said of the weights that are shipped; see `weights_folder` for those in use."""
 SOURCES = ("ccxt", "yfinance", "fred")
 CORE_NARRATIVES = ("safe_haven", "debasement", "liquidity", "fiscal_stress")
 NARRATIVE_KEY = re.compile(r"[a-z][a-z0-9_]*")
@@ -99,6 +99,8 @@ class Narrative(Definition):
     pole: Literal["panic", "devaluation", "context"]
     counts: Literal["building", "any"] = "building"
     """Which stories move θ: those whose direction is +1 (building; for liquidity: easing), or any."""
+    precision_floor: float = Field(default=0.6, ge=0, le=1)
+    """The audited precision below which it is marked wherever it is shown."""
     keywords: list[str] = []
     """Phrases that carry the narrative on their own."""
     together: list[list[list[str]]] = []
@@ -528,7 +530,7 @@ def live_tagger_name() -> str:
     if settings.tagger == "keywords":
         name = BASELINE_TAGGER
     elif settings.tagger == "minilm":
-        name = name_with_own(_weights_card()["name"], own_narratives(narratives(), trained_narratives()))
+        name = name_with_own(weights_card()["name"], own_narratives(narratives(), trained_narratives()))
     else:
         name = settings.tagger
     return f"{name}+{settings.sentiment}" if settings.sentiment else name
@@ -536,8 +538,18 @@ def live_tagger_name() -> str:
 
 def trained_narratives() -> list[str]:
     """Those that the network of the tagger minilm knows. Raises: ConfigError."""
-    found: list[str] = _weights_card()["narratives"]
+    found: list[str] = weights_card()["narratives"]
     return found
+
+
+def learned_narratives() -> list[str]:
+    """Those that a network learns when it is trained anew: all but those told by examples."""
+    return [key for key, found in narratives().items() if not found.examples]
+
+
+def learned_assets() -> list[str]:
+    """Those that a network learns: all that have a name."""
+    return [key for key, found in assets().items() if found.aliases or found.exact]
 
 
 def own_narratives(found: Mapping[str, Narrative], trained: Collection[str]) -> dict[str, Narrative]:
@@ -548,26 +560,34 @@ def name_with_own(base: str, own: Mapping[str, Narrative]) -> str:
     """A tagger's name with a hash of what tells the narratives that its network does not know, if there are any."""
     if not own:
         return base
-    silent = {"name", "definition", "pole", "counts", "hypothesis"}
+    silent = {"name", "definition", "pole", "counts", "hypothesis", "precision_floor"}
     told = {key: narrative.model_dump(exclude=silent) for key, narrative in own.items()}
     digest = hashlib.sha256(json.dumps([OWN_METHOD, told], sort_keys=True).encode())
     return f"{base}+own.{digest.hexdigest()[:8]}"
 
 
+def weights_folder() -> Path:
+    """Where the weights of the tagger minilm and their card lie: STORYSHIFT_WEIGHTS, or those that are shipped."""
+    return get_settings().weights or WEIGHTS_CARD.parent
+
+
 @lru_cache
-def _weights_card() -> dict[str, Any]:
+def weights_card() -> dict[str, Any]:
+    """What is said of the weights in use; its name is that of the tagger `minilm`. Raises: ConfigError."""
+    path = weights_folder() / WEIGHTS_CARD.name
     try:
-        card: dict[str, Any] = json.loads(WEIGHTS_CARD.read_text())
-        return {key: card[key] for key in ("name", "narratives")}
-    except (OSError, ValueError, KeyError) as error:
+        card: dict[str, Any] = json.loads(path.read_text())
+        return card | {key: card[key] for key in ("name", "narratives")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        what = "Install them again" if get_settings().weights is None else "Set STORYSHIFT_WEIGHTS to their folder"
         raise ConfigError(
-            f"The weights of the tagger minilm are not there ({type(error).__name__} at {WEIGHTS_CARD}). Install them "
-            "again, or set STORYSHIFT_TAGGER=keywords."
+            f"The weights of the tagger minilm are not there ({type(error).__name__} at {path}). {what}, or set "
+            "STORYSHIFT_TAGGER=keywords."
         ) from None
 
 
 def forget() -> None:
     """Read settings and files anew on next use (tests; a changed STORYSHIFT_CONFIG_DIR)."""
-    files = (feeds, narratives, assets, macro_series, triggers, _prior_rates, _other_models, _weights_card)
+    files = (feeds, narratives, assets, macro_series, triggers, _prior_rates, _other_models, weights_card)
     for cached in (get_settings, live_tagger_name, *files):
         cached.cache_clear()

@@ -38,6 +38,8 @@ class IntensityPoint:
     """How much of the history that the index needs is there, in [0, 1]; None where a share is told."""
     keywords_intensity: float | None = None
     """The same number by keywords@1, where it was asked for beside this one."""
+    as_tagged: float | None = None
+    """The share before the audit's correction; None where nothing is corrected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class TonePoint:
     """Stories that name the asset, and of which the tagger tells the tone."""
     thin: bool
     open: bool
+    as_tagged: float | None = None
+    """The tone before the audit's correction; None where nothing is corrected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,8 @@ class ShiftPoint:
     open: bool
     progress: float
     """How much of the history that a baseline needs is there, in [0, 1]."""
+    index_as_tagged: float | None = None
+    """θ before the audit's correction; None where nothing is corrected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,3 +374,118 @@ class TriggerState:
 def columns(row_type: type[Any]) -> list[str]:
     """The column names of a derived row type, in order."""
     return [field.name for field in fields(row_type)]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedLabel:
+    """How far a narrative, or the tone of an asset, is corrected by the random audit, or why not."""
+
+    key: str
+    corrected: bool
+    n: int
+    """Stories that were drawn at random and read."""
+    n_positive: int
+    """Of them those that carry it (or name it)."""
+    needed: int
+    """Positives from which on it is corrected."""
+    precision: float | None
+    precision_low: float | None
+    precision_high: float | None
+    recall: float | None
+    recall_low: float | None
+    recall_high: float | None
+    floor: float | None
+    below_floor: bool
+    """Whether the audited precision is below the narrative's floor."""
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class QualityRow:
+    """How good the tags are, by what was drawn at random and read, with 90 % intervals. See docs/methods/audit.md."""
+
+    by: str
+    """narrative, asset or outlet."""
+    key: str
+    bucket_start: datetime | None
+    """Of the publications; None: of all."""
+    n: int
+    """Stories read."""
+    n_labelled: int
+    """Labels of the tagger among them (of all narratives, by outlet)."""
+    n_positive: int
+    """Labels of the reviewers."""
+    precision: float | None
+    precision_low: float | None
+    precision_high: float | None
+    recall: float | None
+    recall_low: float | None
+    recall_high: float | None
+    right_way: float | None
+    """Of the labels that are right, those with the right direction (of assets: tone)."""
+    right_way_low: float | None
+    right_way_high: float | None
+    n_right: int
+    """Labels that are right."""
+    thin: bool
+    """Fewer than 30 positives."""
+    floor: float | None
+    below_floor: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationRow:
+    """Of the stories read with a score in [low_score, high_score): what was told, and of what share it is so."""
+
+    narrative: str
+    low_score: float
+    high_score: float
+    n: int
+    told: float
+    """Mean score."""
+    holds: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToldArticle:
+    id: int
+    title: str
+    outlet: str
+    event_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusionRow:
+    """What the tagger says of texts that reviewers read otherwise; counted among all that were reviewed."""
+
+    kind: str
+    """wrong (not there), missed, other (one for another), direction or tone."""
+    said: str | None
+    truth: str | None
+    n: int
+    n_audited: int
+    """Of them those drawn at random."""
+    examples: list[ToldArticle]
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementRow:
+    """How far reviewers agree who read the same texts, each without seeing what the other said."""
+
+    of: str
+    """narrative (whether it holds), direction, asset (whether it is named), tone."""
+    key: str
+    """all: taken together."""
+    alpha: float | None
+    """Krippendorff's: 1 where they agree, 0 where they agree as chance would; None where nothing varies."""
+    low: float | None
+    high: float | None
+    """90 %, over bootstrap samples of the texts."""
+    n: int
+    """Texts that two or more judged."""
+    n_reviewers: int
+    agreed: float | None
+    """Share of the texts of which all said the same."""
+    disputed: list[ToldArticle]

@@ -21,9 +21,11 @@ from models.derived import IntensityPoint, JoinedPoint, PricePoint, ShiftPoint, 
 from models.errors import BadInput, UnknownName
 from models.prices import Interval
 from models.store import prices as price_store
+from models.store import reviews as review_store
 from models.store import stories as story_store
 from models.store import tags as tag_store
 from services.answers import Answer
+from services.audit import Audited, audited, audited_tone
 from services.instants import check_range, known_by
 
 DEFAULT_SPAN = timedelta(days=365)
@@ -102,6 +104,10 @@ def _intensity(session: Session, keys: list[str], question: Question, scope: Sco
     if question.measure == "index":
         own = story_store.outlet_frames(session, replace(seen, start=None), keys)
         by_outlet = ByOutlet(own.totals, own.carried)
+    found = _audited(session, keys, question, scope)
+    reviewed = None
+    if found.corrections and question.weighting == "story" and question.asset is None:
+        reviewed = review_store.reviewed_leads(session, keys, as_of=scope.as_of, outlet=question.outlet)
     points = intensity_points(
         frames.totals,
         frames.carried,
@@ -113,9 +119,28 @@ def _intensity(session: Session, keys: list[str], question: Question, scope: Sco
         weighting=question.weighting,
         now=scope.as_of,
         by_outlet=by_outlet,
+        corrections=found.corrections,
+        reviewed=reviewed,
     )
     asked = {name: getattr(question, name) for name in ("measure", "direction", "modality", "asset", "weighting")}
-    return Answer(IntensityPoint, points, _meta(question, scope, interval=0.9, **asked))
+    return Answer(IntensityPoint, points, _meta(question, scope, interval=0.9, audit=found.told, **asked))
+
+
+def _audited(session: Session, keys: list[str], question: Question, scope: Scope) -> Audited:
+    """A share of all labels, or of those that are building, is what an audit tells; others stay as tagged."""
+    building = question.direction == "building"
+    found = audited(session, question.tagger, keys, as_of=scope.as_of, building=building)
+    why = None
+    if question.measure == "index":
+        why = "the index is not corrected, only shares are"
+    elif question.modality is not None or question.direction in ("fading", "neither"):
+        why = "this part is not corrected, only the whole narrative and what is building are"
+    if why is None:
+        return found
+    told = [
+        replace(one, corrected=False, sentence=f"{definitions.narrative(one.key).name}: {why}.") for one in found.told
+    ]
+    return Audited({}, told)
 
 
 def _beside_keywords(session: Session, keys: list[str], question: Question, scope: Scope, found: Answer) -> Answer:
@@ -144,6 +169,7 @@ def tone(session: Session, asset: str, question: Question, *, now: datetime) -> 
     definitions.asset(asset)
     scope = scope_of(session, question, now)
     tones = story_store.asset_tones(session, _seen(question, scope), asset)
+    line, told = audited_tone(session, question.tagger, asset, as_of=scope.as_of)
     points = tone_points(
         tones,
         asset=asset,
@@ -151,8 +177,10 @@ def tone(session: Session, asset: str, question: Question, *, now: datetime) -> 
         bucket=question.bucket,
         weighting=question.weighting,
         now=scope.as_of,
+        line=line,
     )
-    return Answer(TonePoint, points, _meta(question, scope, asset=asset, weighting=question.weighting, interval=0.9))
+    asked = {"asset": asset, "weighting": question.weighting, "interval": 0.9, "audit": [told]}
+    return Answer(TonePoint, points, _meta(question, scope, **asked))
 
 
 def shift(session: Session, question: Question, *, now: datetime) -> Answer:
@@ -173,6 +201,7 @@ def prior_of(question: Question) -> Prior | None:
 
 def _shift(session: Session, question: Question, scope: Scope) -> Answer:
     frames = history(session, question, scope)
+    found = audited(session, question.tagger, POLES.all, as_of=scope.as_of, building=True)
     points = shift_points(
         frames.totals,
         frames.carried,
@@ -180,6 +209,7 @@ def _shift(session: Session, question: Question, scope: Scope) -> Answer:
         bucket=question.bucket,
         now=scope.as_of,
         prior=prior_of(question),
+        corrections=found.corrections,
     )
     meta = _meta(
         question,
@@ -189,6 +219,7 @@ def _shift(session: Session, question: Question, scope: Scope) -> Answer:
         prior_rates=definitions.prior_rates(question.tagger).label if question.prior_rates else None,
         ready_on=ready_on(frames.totals, now=scope.as_of),
         first_story_at=story_store.event_range(session, as_of=scope.as_of)[0],
+        audit=found.told,
     )
     return Answer(ShiftPoint, points, meta)
 

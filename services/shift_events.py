@@ -18,6 +18,7 @@ from models.errors import BadInput
 from models.store import prices as price_store
 from models.store import stories as story_store
 from services.answers import Answer
+from services.audit import audited
 from services.series import Question, Scope, history, prior_of, scope_of
 
 SINCE = {"return_btc": "BTC", "return_gold": "XAU", "return_silver": "XAG"}
@@ -89,7 +90,10 @@ def _record(session: Session, question: Question, scope: Scope, *, until: dateti
     frames = history(session, question, replace(scope, end=max(scope.end, until)))
     last = min(until, scope.as_of).replace(hour=0, minute=0, second=0, microsecond=0)
     totals, carried = (frame[frame["hour"] < pd.Timestamp(last)] for frame in (frames.totals, frames.carried))
-    return None if totals.empty else record_of(totals, carried, prior=prior_of(question))
+    if totals.empty:
+        return None
+    found = audited(session, question.tagger, POLES.all, as_of=scope.as_of, building=True)
+    return record_of(totals, carried, prior=prior_of(question), corrections=found.corrections)
 
 
 def _detected_at(record: Record, found: Found) -> datetime:

@@ -20,6 +20,18 @@ def put(answer: Answer, form: Format) -> None:
     sys.stdout.buffer.flush()
 
 
+def say_audit(answer: Answer) -> None:
+    """Whether and how far the random audit corrects what is told, and what lies below its floor."""
+    audit = answer.meta.get("audit", [])
+    for label in audit:
+        if label.corrected or label.below_floor:
+            say(f"audit: {label.sentence}")
+    as_tagged = [label.key for label in audit if not label.corrected]
+    if as_tagged:
+        read = max(label.n for label in audit)
+        say(f"audit: as tagged: {', '.join(as_tagged)} ({read} stories read at random; see `storyshift quality`).")
+
+
 def put_json(document: Any) -> None:
     import json
 

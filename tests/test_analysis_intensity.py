@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from synthetic import FIRST, frames, news, until
 
 from analysis.buckets import starts
-from analysis.intensity import ByOutlet, beside, intensity_points, wilson
+from analysis.intensity import ByOutlet, beside, intensity_points
+from analysis.intervals import wilson
 
 NOTHING = pd.DataFrame({"hour": pd.to_datetime([], utc=True), "attempts": [], "answered": []})
 NEVER = pd.to_datetime([], utc=True).as_unit("us")

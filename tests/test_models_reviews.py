@@ -140,7 +140,9 @@ def test_counting_by_difference_equals_counting_anew(tmp_path_factory: object, d
     assets = st.none() | st.dictionaries(st.sampled_from(["XAU", "BTC"]), st.sampled_from([-1, 0, 1]), max_size=2)
     given_to = st.tuples(st.integers(1, 4), st.integers(0, 200), said, assets, st.booleans())
     with database.write() as session:
-        for n, (revision, minutes, narratives, named, take_back) in enumerate(data.draw(st.lists(given_to, max_size=6))):
+        for n, (revision, minutes, narratives, named, take_back) in enumerate(
+            data.draw(st.lists(given_to, max_size=6))
+        ):
             at = now + timedelta(hours=n, minutes=minutes % 60)
             found = review_store.add_reviews(session, [review(revision, at, Judgement(narratives, named), uid=str(n))])
             if take_back:

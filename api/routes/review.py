@@ -15,7 +15,9 @@ from services.instants import parse_as_of
 from services.review import MIXED, Given, Queue, QueueQuestion, ReviewPage, ReviewView
 
 router = APIRouter(prefix="/v1", tags=["review"], responses={422: {"model": ErrorAnswer}, 503: {"model": ErrorAnswer}})
-FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"model": ErrorAnswer, "description": "It is somebody else's."}}
+FORBIDDEN: dict[int | str, dict[str, Any]] = {
+    403: {"model": ErrorAnswer, "description": "It is not yours to do, or was not meant."}
+}
 Reviewer = Annotated[str, Depends(reviewer)]
 MAX_REVIEW_ID = 2**31 - 1
 
@@ -81,7 +83,10 @@ def review_queue(
 @router.post(
     "/reviews",
     status_code=201,
-    responses=NO_KEY | NONE_THERE | {200: {"model": ReviewView, "description": "It was sent before, and is kept."}},
+    responses=NO_KEY
+    | FORBIDDEN
+    | NONE_THERE
+    | {200: {"model": ReviewView, "description": "It was sent before, and is kept."}},
 )
 def add_review(request: Request, response: Response, who: Reviewer, said: NewReview) -> ReviewView:
     """Say what a text says. It counts from now on, instead of what the tagger says of the same wording."""

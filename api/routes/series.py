@@ -51,7 +51,7 @@ def intensity(
         answer = series.intensity(
             session, narrative or [], parameters.question(), now=state.clock(), beside_keywords=beside
         )
-    return _respond(request, answer, parameters.format)
+    return respond(request, answer, parameters.format)
 
 
 @router.get("/tone", response_model=SeriesAnswer[TonePoint])
@@ -144,7 +144,7 @@ def triggers(
     question = Question(as_of=parse_as_of(as_of), tagger=tagger or live_tagger_name())
     with state.database.read() as session:
         answer = trigger_service.triggers(session, question, now=state.clock())
-    return _respond(request, answer, form)
+    return respond(request, answer, form)
 
 
 @router.get("/event-study", response_model=EventsAnswer)
@@ -168,7 +168,7 @@ def event_study(
             session, event, asset, parameters.question(), days=day or [], seed=seed, now=state.clock()
         )
     if (form := parameters.format or _accepted(request.headers.get("accept", ""))) != "json":
-        return _respond(request, answer.table(), form)
+        return respond(request, answer.table(), form)
     return EventsAnswer(meta={name: plain(value) for name, value in answer.meta.items()}, data=[answer.row])
 
 
@@ -177,10 +177,11 @@ def _answered(request: Request, parameters: SeriesParameters, ask: Callable[...,
     state = request.app.state
     with state.database.read() as session:
         answer = ask(session, *of, parameters.question(), now=state.clock())
-    return _respond(request, answer, parameters.format)
+    return respond(request, answer, parameters.format)
 
 
-def _respond(request: Request, answer: Answer, form: Format | None) -> Response:
+def respond(request: Request, answer: Answer, form: Format | None) -> Response:
+    """In the format named, or accepted; with an ETag over the rows."""
     form = form or _accepted(request.headers.get("accept", ""))
     rows = json_rows(answer)
     etag = f'"{hashlib.sha256(form.encode() + rows).hexdigest()[:32]}"'

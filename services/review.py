@@ -354,11 +354,11 @@ def list_reviews(
     found = review_store.find_reviews(
         session, as_of=known_by(as_of, now), reviewer=reviewer, after=cursor, limit=limit + 1
     )
-    page = _review_views(session, found[:limit])
+    page = _review_views(session, found[:limit], as_of=known_by(as_of, now))
     return ReviewPage(page, page[-1].id if len(found) > limit else None)
 
 
-def _review_views(session: Session, reviews: Any) -> list[ReviewView]:
+def _review_views(session: Session, reviews: Any, *, as_of: datetime | None = None) -> list[ReviewView]:
     found: list[Review] = list(reviews)
     revisions = list({review.revision_id for review in found})
     rows = {row.revision_id: row for row in article_store.articles_as_worded(session, revisions)}
@@ -372,7 +372,7 @@ def _review_views(session: Session, reviews: Any) -> list[ReviewView]:
             title=rows[review.revision_id].title,
             reviewer=review.reviewer,
             given_at=review.given_at,
-            undone_at=review.undone_at,
+            undone_at=None if as_of and review.undone_at and review.undone_at > as_of else review.undone_at,
             slice=review.slice,
             blind=review.blind,
             tagger=review.tagger,

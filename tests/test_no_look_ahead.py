@@ -23,9 +23,12 @@ from worlds import (
     OUTLETS,
     Brought,
     Closed,
+    Drawn,
     Known,
     Read,
     Removed,
+    Reviewed,
+    Undone,
     Visited,
     a_world,
     forget,
@@ -38,6 +41,7 @@ from api.app import create_app
 from models.articles import Article
 from models.database import Database
 from models.prices import FoundBar, FoundPoint
+from services.keys import create_key
 
 ROUTES = {
     "/v1/intensity": [
@@ -83,6 +87,11 @@ ROUTES = {
     ],
     "/v1/articles/{article_id}": ["", "tagger=other@1"],
     "/v1/stories/{story_id}": [""],
+    "/v1/quality": ["", "by=outlet&bucket=month", "by=asset"],
+    "/v1/quality/calibration": ["narrative=safe_haven"],
+    "/v1/quality/confusions": [""],
+    "/v1/quality/agreement": [""],
+    "/v1/reviews": ["limit=200", "by=bob"],
 }
 """Questions of each route; {days} and {weeks} stand for a start and an end that lie days before `as_of`."""
 LONG_AFTER = timedelta(days=400)
@@ -151,8 +160,13 @@ def reading(database: Database, known_by: datetime, routes: Mapping[str, list[st
                 routes_of[f"{path} {asked}"] = route
     reader: Reader
 
+    with database.write() as session:
+        key = create_key(session, f"reader-{known_by.timestamp():.0f}", now=known_by)
     with TestClient(
-        create_app(database, clock=lambda: reader.now), base_url="http://localhost", raise_server_exceptions=False
+        create_app(database, clock=lambda: reader.now),
+        base_url="http://localhost",
+        headers={"Authorization": f"Bearer {key}"},
+        raise_server_exceptions=False,
     ) as client:
         reader = Reader(client, known_by, questions, routes_of)
         yield reader
@@ -177,7 +191,9 @@ def without_removed_texts(answer: Any, database: Database) -> Any:
         if "history" in part and part["article"]["id"] in articles:
             part["body"] = ""
             part["history"] = [one | {"title": "", "summary": "", "body": ""} for one in part["history"]]
-        if set(part) == {"id", "title", "outlet", "event_at"} and part["id"] in stories:
+        if set(part) == {"id", "title", "outlet", "event_at"} and part["id"] in stories | articles:
+            part["title"] = ""
+        if "revision_id" in part and part.get("article_id") in articles:
             part["title"] = ""
         return part
 
@@ -212,6 +228,9 @@ LATER = [
     "point",
     "late point",
     "tags",
+    "review",
+    "undo",
+    "draw",
 ]
 minutes = st.integers(0, 60 * 24 * 60)
 later_knowledge = st.lists(
@@ -266,6 +285,13 @@ def learnt_later(
             return [Known(known, replace(points[-1 - pick % len(points)], value=-9.0))]
         case "late point":
             return [Known(known, FoundPoint("DFII10", (at - ago).date() - 4 * DAY, -9.0, at - ago))]
+        case "review" if recent:
+            said = f"{label(random, 0.5)}:"
+            return [Known(known, Reviewed(recent.identity, said, "bob" if pick % 3 else "ann", blind=bool(pick % 2)))]
+        case "undo":
+            return [Known(known, Undone())]
+        case "draw":
+            return [Known(known, Drawn(10))]
         case "tags":
             return [Known(known, Read("third@1"))]
     return []
@@ -316,7 +342,10 @@ def test_whatever_is_asked_would_be_answered_otherwise_if_it_knew_more(database:
     then = FIRST + (DAYS - 2) * DAY + 9 * HOUR + 30 * MINUTE
     past = [one for one in world if one.at <= then]
     known = [one.what.found for one in past if isinstance(one.what, Brought)]
-    learnt: list[Brought | Closed | FoundPoint] = []
+    learnt: list[Brought | Closed | FoundPoint | Drawn | Reviewed] = [Drawn()]
+    for found in known[-300:]:
+        said = f"safe_haven- fiscal_stress+ {random.choice(['XAU=1', 'BTC=-1'])}:"
+        learnt += [Reviewed(found.identity, said), Reviewed(found.identity, "safe_haven+ BTC:", "bob", blind=True)]
     for ago in range(120):
         for outlet in ("Wire", "Herald"):
             title = f"safe_haven+ liquidity+? fiscal_stress~ XAU=-1 BTC=1: number {ago} that {outlet} tells late"
@@ -390,6 +419,10 @@ LEARNT = {
     "a corrected close": (Closed(replace(CLOSE.bar, close=9.0)), {"joined", "prices"}),
     "a close that was missing": (Closed(FoundBar("BTC", FIRST + 2 * DAY, 9.0)), {"joined", "prices"}),
     "what another tagger reads": (Read("third@1"), set()),
+    "what a reviewer says": (
+        Reviewed(GOLD.identity, "debasement+ XAU=-1:"),
+        COUNTED | {"articles", "article", "story"},
+    ),
 }
 NAMES = {"/v1/articles/{article_id}": "article", "/v1/stories/{story_id}": "story", "/v1/prices/{asset}": "prices"}
 

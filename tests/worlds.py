@@ -17,21 +17,24 @@ from itertools import groupby
 from random import Random
 
 from fakes import found_article
-from sqlalchemy import delete, update
-from sqlmodel import SQLModel, select
+from sqlalchemy import delete, func, update
+from sqlmodel import Session, SQLModel, select
 
-from config.definitions import BASELINE_TAGGER
+from config.definitions import BASELINE_TAGGER, narratives
 from jobs.cluster import Clusterer
-from models.articles import Article
+from models.articles import Article, Revision
 from models.database import Database
 from models.feeds import Feed, Fetch
 from models.found import FoundArticle
 from models.prices import FoundBar, FoundPoint, Interval
+from models.reviews import Judgement, Review, SaidNarrative
 from models.store.articles import Batch, add_batches, remove_text
 from models.store.prices import add_bars, add_points
+from models.store.reviews import add_reviews, said_columns, undo
 from models.store.sql import table_of
 from models.store.tags import save_tags, untagged
 from models.tags import AssetScore, NarrativeScore, Span, Tagged
+from services.review import draw_round
 
 FIRST = datetime(2020, 1, 1, tzinfo=UTC)
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -87,11 +90,38 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class Reviewed:
+    """Somebody reads the newest wording of an article and says what a wording says before its colon: all of it."""
+
+    identity: str
+    said: str
+    reviewer: str = "ann"
+    blind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """The newest review of a reviewer is taken back."""
+
+    reviewer: str = "ann"
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Stories are drawn for audit, of what keywords@1 reads."""
+
+    size: int = 40
+
+
+Apart = Removed | Read | Reviewed | Undone | Drawn
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """One thing and the instant from which it is known."""
 
     at: datetime
-    what: Brought | Removed | Closed | FoundPoint | Visited | Read
+    what: Brought | Removed | Closed | FoundPoint | Visited | Read | Reviewed | Undone | Drawn
 
 
 World = Sequence[Known]
@@ -115,7 +145,7 @@ def tell(database: Database, world: World, *, after: datetime | None = None, unt
             session.flush()
             there = {feed.outlet: feed.id or 0 for feed in feeds}
     clusterer = Clusterer(database)
-    for apart, group in groupby(chosen, key=lambda one: isinstance(one.what, Removed | Read)):
+    for apart, group in groupby(chosen, key=lambda one: isinstance(one.what, Apart)):
         part = list(group)
         if apart:
             for one in part:
@@ -135,6 +165,45 @@ def _tell_apart(database: Database, one: Known) -> None:
             found = session.scalars(select(Article.id).where(Article.identity == one.what.identity)).one_or_none()
             if found is not None:
                 remove_text(session, found, now=one.at)
+
+    elif isinstance(one.what, Drawn):
+        with database.write() as session:
+            draw_round(session, BASELINE_TAGGER, now=one.at, size=one.what.size)
+    elif isinstance(one.what, Reviewed):
+        with database.write() as session:
+            _review(session, one.what, one.at)
+    elif isinstance(one.what, Undone):
+        with database.write() as session:
+            _undo(session, one.what.reviewer, one.at)
+
+
+def _review(session: Session, what: Reviewed, at: datetime) -> None:
+    query = select(func.max(Revision.id)).join(Article, Article.id == Revision.article_id)  # type: ignore[arg-type]
+    revision = session.scalars(query.where(Article.identity == what.identity)).one_or_none()
+    if revision is None:
+        return
+    tagged = tags(what.said)
+    held = {one.narrative: SaidNarrative(one.direction, one.modality) for one in tagged.narratives if one.label}
+    assets = {one.asset: round(one.tone or 0) for one in tagged.assets}
+    review = Review(
+        uid=f"{what.reviewer} {what.identity} {at.isoformat()}",
+        revision_id=revision,
+        reviewer=what.reviewer,
+        given_at=at,
+        known_at=at,
+        slice="second" if what.blind else "chosen",
+        blind=what.blind,
+        tagger=BASELINE_TAGGER,
+        **said_columns(Judgement(dict.fromkeys(narratives()) | held, assets)),
+    )
+    add_reviews(session, [review])
+
+
+def _undo(session: Session, reviewer: str, at: datetime) -> None:
+    standing = select(Review).where(Review.reviewer == reviewer, Review.undone_at.is_(None))  # type: ignore[union-attr]
+    newest = session.scalars(standing.order_by(Review.id.desc())).first()  # type: ignore[union-attr]
+    if newest is not None:
+        undo(session, newest, now=at)
 
 
 def _tell_together(database: Database, part: list[Known], feeds: dict[str, int], clusterer: Clusterer) -> None:
@@ -251,8 +320,26 @@ def a_world(
     corrected and late ones, by the hour too) and macro points, both from `prices_before` days earlier on.
     """
     random = Random(seed)
-    news = _news(random, days, a_day, panic_from)
-    return [*news, *_closes(random, days, prices_before), *_points(random, days, prices_before)]
+    news = list(_news(random, days, a_day, panic_from))
+    others = [*_closes(random, days, prices_before), *_points(random, days, prices_before)]
+    return [*news, *others, *_reviews(random, news, days)]
+
+
+def _reviews(random: Random, news: list[Known], days: int) -> Iterable[Known]:
+    """Three draws for audit, and readings of a fifth of the articles in the second half, a few of them twice."""
+    for part in (0.5, 0.6, 0.7):
+        yield Known(FIRST + part * days * DAY, Drawn())
+    for one in news:
+        if not isinstance(one.what, Brought) or random.random() > 0.2:
+            continue
+        at = FIRST + timedelta(days=random.uniform(days / 2, days))
+        if at <= one.at:
+            continue
+        yield Known(at, Reviewed(one.what.found.identity, f"{label(random)}:"))
+        if random.random() < 0.2:
+            yield Known(at + HOUR, Reviewed(one.what.found.identity, f"{label(random)}:", "bob", blind=True))
+        if random.random() < 0.1:
+            yield Known(at + 2 * HOUR, Undone())
 
 
 def _news(random: Random, days: int, a_day: int, panic_from: int) -> Iterable[Known]:

@@ -4,8 +4,9 @@ a review comes in, or is undone -> of each label of the wording the newest revie
                                 -> labels that no longer stand are closed, new ones opened, and stories counted anew
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from sqlmodel import Session, col
 from models.articles import Article, Revision, Story
 from models.reviews import EVERY_OTHER, AuditDraw, AuditRound, Judgement, Review, StandingLabel
 from models.store.rollups import recounted
-from models.store.sql import chunks, insert_new, one_at_a_time
+from models.store.sql import chunks, insert_new, one_at_a_time, utc_hour
 from models.tags import AssetMention, NarrativeTag, Tagging
 
 Label = tuple[str, str]
@@ -60,7 +61,7 @@ def _stand(session: Session, revisions: Collection[int], *, at: datetime) -> Non
 
 
 def _stand_part(session: Session, revisions: Sequence[int], *, at: datetime) -> None:
-    wanted: dict[tuple[int, Label], StandingLabel] = {}
+    wanted: dict[int, dict[Label, dict[str, Any]]] = defaultdict(dict)
     counts = select(Review).where(
         col(Review.revision_id).in_(revisions),
         col(Review.known_at) <= at,
@@ -69,50 +70,40 @@ def _stand_part(session: Session, revisions: Sequence[int], *, at: datetime) -> 
         col(Review.slice) != "second",
     )
     for review in session.scalars(counts.order_by(col(Review.given_at), col(Review.id))):
+        own = wanted[review.revision_id]
         if review.assets is not None:  # it says of every asset whether it is there
-            for key in [key for key in wanted if key[0] == review.revision_id and key[1][0] == "asset"]:
-                del wanted[key]
-        for label in _labels(review, at):
-            wanted[review.revision_id, (label.kind, label.key)] = label
+            for label in [label for label in own if label[0] == "asset"]:
+                del own[label]
+        own |= {(row["kind"], row["key"]): row for row in _labels(review, at)}
     now_standing = select(StandingLabel).where(
         col(StandingLabel.revision_id).in_(revisions), col(StandingLabel.stands_until).is_(None)
     )
-    for label in session.scalars(now_standing).all():
-        same = wanted.get((label.revision_id, (label.kind, label.key)))
-        if same is not None and _says(same) == _says(label):
-            del wanted[label.revision_id, (label.kind, label.key)]
+    for standing in session.scalars(now_standing).all():
+        own = wanted[standing.revision_id]
+        same = own.get((standing.kind, standing.key))
+        if same is not None and all(getattr(standing, name) == same[name] for name in SAID):
+            del own[standing.kind, standing.key]
         else:
-            label.stands_until = max(at, label.stands_from)
+            standing.stands_until = max(at, standing.stands_from)
     session.flush()
-    session.add_all(wanted.values())
-    session.flush()
+    insert_new(session, StandingLabel, [row for own in wanted.values() for row in own.values()])
 
 
-def _says(label: StandingLabel) -> tuple[Any, ...]:
-    return label.review_id, label.holds, label.direction, label.modality, label.tone
+SAID = ("review_id", "holds", "direction", "modality", "tone")
 
 
-def _labels(review: Review, at: datetime) -> list[StandingLabel]:
-    found = []
+def _labels(review: Review, at: datetime) -> list[dict[str, Any]]:
+    """Rows of StandingLabel."""
+    about = {"review_id": review.id, "revision_id": review.revision_id, "stands_from": at}
+    empty = about | {"direction": None, "modality": None, "tone": None}
+    rows = []
     for key, said in review.narratives.items():
         more = {} if said is None else {"direction": said["direction"], "modality": said.get("modality")}
-        found.append(_label(review, at, "narrative", key, said is not None, **more))
+        rows.append(empty | {"kind": "narrative", "key": key, "holds": said is not None} | more)
     if review.assets is not None:
-        found.append(_label(review, at, "asset", EVERY_OTHER, False))
-        found += [_label(review, at, "asset", key, True, tone=tone) for key, tone in review.assets.items()]
-    return found
-
-
-def _label(review: Review, at: datetime, kind: str, key: str, holds: bool, **more: Any) -> StandingLabel:
-    return StandingLabel(
-        review_id=review.id or 0,
-        revision_id=review.revision_id,
-        kind=kind,
-        key=key,
-        holds=holds,
-        stands_from=at,
-        **more,
-    )
+        rows.append(empty | {"kind": "asset", "key": EVERY_OTHER, "holds": False})
+        rows += [empty | {"kind": "asset", "key": k, "holds": True, "tone": tone} for k, tone in review.assets.items()]
+    return rows
 
 
 def said_columns(judgement: Judgement) -> dict[str, Any]:
@@ -493,3 +484,123 @@ def revisions_by_hash(session: Session, hashes: Collection[str]) -> dict[str, in
             (wording, revision) for wording, revision in session.execute(query.group_by(Revision.content_hash))
         )
     return found
+
+
+def all_labels(session: Session, *, as_of: datetime) -> dict[int, list[StandingLabel]]:
+    """Every label that stands, by revision id."""
+    found: dict[int, list[StandingLabel]] = {}
+    query = (
+        select(StandingLabel).where(standing_at(as_of)).order_by(col(StandingLabel.revision_id), col(StandingLabel.id))
+    )
+    for label in session.scalars(query):
+        found.setdefault(label.revision_id, []).append(label)
+    return found
+
+
+def reviews_twice(session: Session, *, as_of: datetime) -> dict[int, list[Review]]:
+    """The reviews of wordings that two or more reviewers have judged, oldest first, by revision id."""
+    counts = (
+        col(Review.known_at) <= as_of,
+        or_(col(Review.undone_at).is_(None), col(Review.undone_at) > as_of),
+        col(Review.skipped).is_(None),
+    )
+    twice = (
+        select(col(Review.revision_id))
+        .where(*counts)
+        .group_by(col(Review.revision_id))
+        .having(func.count(col(Review.reviewer).distinct()) > 1)
+    )
+    query = select(Review).where(*counts, col(Review.revision_id).in_(twice))
+    found: dict[int, list[Review]] = {}
+    for review in session.scalars(query.order_by(col(Review.given_at), col(Review.id))):
+        found.setdefault(review.revision_id, []).append(review)
+    return found
+
+
+def reviewed_leads(
+    session: Session, narratives: Collection[str], *, as_of: datetime, outlet: str | None = None
+) -> pd.DataFrame:
+    """Stories of whose lead a reviewer has said whether it carries a narrative, by the UTC hour of publication.
+
+    Columns hour, narrative, holds, n_stories. With an outlet: articles of that outlet.
+    """
+    hour = utc_hour(col(Article.event_at)).label("hour")
+    query = (
+        select(hour, col(StandingLabel.key), col(StandingLabel.holds), func.count())
+        .join(Revision, col(Revision.id) == StandingLabel.revision_id)
+        .join(Article, col(Article.id) == Revision.article_id)
+        .where(col(StandingLabel.kind) == "narrative", col(StandingLabel.key).in_(narratives), standing_at(as_of))
+        .group_by(hour, col(StandingLabel.key), col(StandingLabel.holds))
+    )
+    if outlet is None:
+        query = query.join(Story, col(Story.lead_id) == Article.id)
+    else:
+        query = query.where(col(Article.outlet) == outlet)
+    rows = [tuple(row) for row in session.execute(query)]
+    frame = pd.DataFrame(rows, columns=["hour", "narrative", "holds", "n_stories"])
+    frame["hour"] = pd.to_datetime(frame["hour"], utc=True).astype("datetime64[us, UTC]")
+    return frame.astype({"n_stories": "int64", "holds": bool})
+
+
+# -- learning from reviews -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    revision_id: int
+    article_id: int
+    story_id: int | None
+    title: str
+    summary: str
+
+    @property
+    def text(self) -> str:
+        """Title, or title — summary."""
+        return f"{self.title} — {self.summary}" if self.summary.strip() else self.title
+
+
+def wordings(session: Session, revision_ids: Sequence[int]) -> dict[int, Wording]:
+    """By revision id, in this order. Articles that were taken down are left out."""
+    found: dict[int, Wording] = {}
+    for part in chunks(revision_ids):
+        query = (
+            select(
+                col(Revision.id),
+                col(Revision.article_id),
+                col(Article.story_id),
+                col(Revision.title),
+                col(Revision.summary),
+            )
+            .join(Article, col(Article.id) == Revision.article_id)
+            .where(col(Revision.id).in_(part), col(Article.removed_at).is_(None))
+        )
+        found |= {row[0]: Wording(*row) for row in session.execute(query)}
+    return {revision: found[revision] for revision in revision_ids if revision in found}
+
+
+def all_draws(session: Session, *, as_of: datetime) -> pd.DataFrame:
+    """What was drawn at random, for whichever tagger: columns round_id, revision_id, inclusion_probability."""
+    query = (
+        select(col(AuditDraw.round_id), col(AuditDraw.revision_id), col(AuditDraw.inclusion_probability))
+        .join(AuditRound, col(AuditRound.id) == AuditDraw.round_id)
+        .where(col(AuditRound.drawn_at) <= as_of)
+        .order_by(col(AuditDraw.round_id), col(AuditDraw.place))
+    )
+    rows = [tuple(row) for row in session.execute(query)]
+    return pd.DataFrame(rows, columns=["round_id", "revision_id", "inclusion_probability"])
+
+
+def round_sizes(session: Session, *, as_of: datetime) -> dict[int, int]:
+    """From how many stories each round was drawn, for whichever tagger, by its id."""
+    query = select(col(AuditRound.id), col(AuditRound.n_stories)).where(col(AuditRound.drawn_at) <= as_of)
+    return dict(session.execute(query).all())
+
+
+def labels_of_narrative(session: Session, narrative: str, *, as_of: datetime) -> dict[int, bool]:
+    """Whether it holds, as it stands, by the id of each revision that was judged for it."""
+    query = (
+        select(col(StandingLabel.revision_id), col(StandingLabel.holds))
+        .where(col(StandingLabel.kind) == "narrative", col(StandingLabel.key) == narrative, standing_at(as_of))
+        .order_by(col(StandingLabel.revision_id))
+    )
+    return dict(session.execute(query).all())

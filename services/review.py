@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import Any
 
 from sqlmodel import Session
@@ -25,8 +25,6 @@ MAX_ITEMS, MAX_REVIEWS = 50, 200
 ROUND = 60
 """Stories drawn at once for audit."""
 MIXED: tuple[Slice, ...] = ("audit", "uncertain", "disagreement")
-PATTERN: tuple[Slice, ...] = ("audit", "uncertain", "audit", "disagreement")
-"""Half of what is shown is drawn at random."""
 LONGEST_NOTE = 2_000
 
 
@@ -170,21 +168,15 @@ def _revisions(session: Session, part: Slice, question: QueueQuestion, reviewer:
 
 
 def _mix(found: dict[Slice, list[int]]) -> list[tuple[Slice, int]]:
-    """In the order of PATTERN, what is exhausted passed over; each article once, as the slice that has it first."""
-    left = {part: iter(revisions) for part, revisions in found.items()}
-    order = [part for part in PATTERN if part in left] or list(left)
-    order += [part for part in left if part not in order]
-    mixed: list[tuple[Slice, int]] = []
-    seen: set[int] = set()
-    while left:
-        for part in order:
-            revision = next((one for one in left.get(part, iter(())) if one not in seen), None)
-            if revision is None:
-                left.pop(part, None)
-            else:
-                seen.add(revision)
-                mixed.append((part, revision))
-    return mixed
+    """Every second one drawn at random, while there are such; the others in turn. Each article once."""
+    others = [[(part, one) for one in revisions] for part, revisions in found.items() if part != "audit"]
+    in_turn = [one for row in zip_longest(*others) for one in row if one is not None]
+    drawn: list[tuple[Slice, int]] = [("audit", one) for one in found.get("audit", [])]
+    mixed = [one for pair in zip_longest(drawn, in_turn) for one in pair if one is not None]
+    first: dict[int, Slice] = {}
+    for part, revision in mixed:
+        first.setdefault(revision, part)
+    return [(part, revision) for revision, part in first.items()]
 
 
 def _items(

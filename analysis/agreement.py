@@ -25,7 +25,8 @@ class Agreement:
 
 
 def agreement(said: NDArray[np.float64], level: Level, *, seed: int = 0) -> Agreement:
-    """said: shape (reviewers, texts), NaN where a reviewer did not judge. 90 %, over bootstrap samples of the texts.
+    """said: shape (reviewers, texts), NaN where a reviewer did not judge. 90 %, over bootstrap samples of the texts; no
+    interval where they never differ, of which no sample can tell how often they might.
 
     nominal: values are the same or not; interval: they differ by their squared distance.
     """
@@ -39,7 +40,7 @@ def agreement(said: NDArray[np.float64], level: Level, *, seed: int = 0) -> Agre
     drawn = [_alpha(judged[:, rng.integers(0, n, n)], level) for _ in range(DRAWS)]
     told = [value for value in drawn if value is not None]
     alpha = _alpha(judged, level)
-    low, high = np.quantile(told, (0.05, 0.95)) if told and alpha is not None else (None, None)
+    low, high = np.quantile(told, (0.05, 0.95)) if told and differ.any() else (None, None)
     return Agreement(
         Interval(alpha, None if low is None else round(float(low), 4), None if high is None else round(float(high), 4)),
         n,

@@ -18,9 +18,12 @@ from jinja2 import Environment, FileSystemLoader
 from starlette.middleware.gzip import GZipMiddleware
 
 import api.errors
-from api.routes import articles, catalog, series
+from api.routes import articles, catalog, quality, review, review_files, series, session
+from api.security import set_cookie
 from config.settings import get_settings
 from models.database import Database
+from models.errors import NotAllowed
+from services import keys
 
 VERSION = "0.1.0"
 WEB = Path(__file__).parent.parent / "web"
@@ -48,7 +51,7 @@ def create_app(database: Database, *, clock: Callable[[], datetime], replay: boo
     )
     app.state.database, app.state.clock = database, clock
     api.errors.install(app)
-    for routes in (series, articles, catalog):
+    for routes in (series, articles, catalog, quality, review, review_files, session):
         app.include_router(routes.router)
     _add_pages(app, replay)
     allowed = LOCAL_HOSTS | {name.strip().lower() for name in get_settings().allowed_hosts.split(",") if name.strip()}
@@ -83,8 +86,8 @@ def _add_pages(app: FastAPI, replay: bool) -> None:
     app.mount("/static", StaticFiles(directory=WEB / "static"), name="static")
     app.mount("/swagger", StaticFiles(directory=swagger), name="swagger")
 
-    def page(name: str, path: str) -> HTMLResponse:
-        text = templates.get_template(name).render(version=VERSION, replay=replay, path=path)
+    def page(name: str, path: str, **told: str) -> HTMLResponse:
+        text = templates.get_template(name).render(version=VERSION, replay=replay, path=path, **told)
         return HTMLResponse(text, headers={"Cache-Control": "no-cache"})
 
     @app.get("/", include_in_schema=False)
@@ -98,6 +101,34 @@ def _add_pages(app: FastAPI, replay: bool) -> None:
     @app.get("/sources", include_in_schema=False)
     def sources() -> HTMLResponse:
         return page("sources.html", "/sources")
+
+    @app.get("/review", include_in_schema=False)
+    def review_page() -> HTMLResponse:
+        return page("review.html", "/review")
+
+    @app.get("/quality", include_in_schema=False)
+    def quality_page() -> HTMLResponse:
+        return page("quality.html", "/quality")
+
+    @app.get("/open", include_in_schema=False)
+    def open_session(request: Request, code: str = "") -> HTMLResponse:
+        """Begins a session, and goes on to /review by the page's own doing: a browser that came from another site
+        would not send the cookie, which is SameSite=Strict, along a redirect."""
+        database, now = request.app.state.database, request.app.state.clock()
+        try:
+            with database.read() as session:  # so that a wrong code makes no writer wait
+                keys.check_code(session, code, now=now)
+            with database.write() as session:
+                secret = keys.open_session(session, code, now=now)
+        except NotAllowed as refused:
+            answer = page("opened.html", "/open", refused=str(refused))
+            answer.status_code = 401
+            answer.headers["WWW-Authenticate"] = "Bearer"
+        else:
+            answer = page("opened.html", "/open")
+            set_cookie(request, answer, secret)
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
 
     @app.get("/vendor/plotly.min.js", include_in_schema=False)
     def plotly() -> FileResponse:

@@ -484,7 +484,7 @@ class AgreementRow:
     high: float | None
     """90 %, over bootstrap samples of the texts."""
     n: int
-    """Texts that two or more judged."""
+    """Texts that two or more judged; of `all`, each as often as there are keys."""
     n_reviewers: int
     agreed: float | None
     """Share of the texts of which all said the same."""

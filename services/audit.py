@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
@@ -44,9 +44,14 @@ class Readings:
     named: dict[int, dict[str, StandingLabel]]
     """Assets, where they were judged: with the key EVERY_OTHER beside those that are named."""
 
+    kept: dict[tuple[bool, ...], "pd.Series[float]"] = field(default_factory=dict)
+    """Weights that were asked for: narratives that were judged of the same stories have the same."""
+
     def weights(self, read: Callable[[int], bool]) -> "pd.Series[float]":
-        marked = self.drawn.assign(read=[read(revision) for revision in self.drawn["revision_id"]])
-        return auditing.weights(marked, self.sizes)["weight"]
+        marks = tuple(read(revision) for revision in self.drawn["revision_id"])
+        if marks not in self.kept:
+            self.kept[marks] = auditing.weights(self.drawn.assign(read=marks), self.sizes)["weight"]
+        return self.kept[marks]
 
     def of_narrative(self, key: str, *, building: bool = False) -> pd.DataFrame:
         """Index revision_id; see analysis.audit.audit. building: only labels that say +1 are labels."""
@@ -147,6 +152,7 @@ def _told(key: str, audit: Audit | None) -> AuditedLabel:
     precision, recall = (NO_INTERVAL, NO_INTERVAL) if audit is None else (audit.precision, audit.recall)
     enough = audit is not None and audit.enough
     below = is_below(audit, floor)
+    surely = "" if (precision.high or 0.0) < floor else ", not surely"
     return AuditedLabel(
         key=key,
         corrected=enough,
@@ -161,7 +167,8 @@ def _told(key: str, audit: Audit | None) -> AuditedLabel:
         recall_high=recall.high if enough else None,
         floor=floor,
         below_floor=below,
-        sentence=_sentence(key, audit) + (f" Its precision is below its floor of {floor:.2f}." if below else ""),
+        sentence=_sentence(key, audit)
+        + (f" Its precision is below its floor of {floor:.2f}{surely}." if below else ""),
     )
 
 

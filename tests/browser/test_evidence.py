@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 pytestmark = pytest.mark.browser
 browser, page, serving, day = test_page.browser, test_page.page, test_page.serving, test_page.day
 served = test_panels.served
-PAGES = ("/", "/evidence", "/sources")
+PAGES = ("/", "/evidence", "/sources", "/quality")
 
 
 def question(**changes: str) -> str:
@@ -148,7 +148,7 @@ def test_every_page_links_the_others_and_has_no_script_or_style_in_it(served: st
     assert re.search(r"<style|\sstyle=|\son\w+=", html) is None
     page.goto(served + (question() if path == "/evidence" else path))  # its first question is too large for this record
     links = [link.get_attribute("href") for link in page.locator("header nav a").all()]
-    assert links == ["/", "/evidence", "/sources", "/docs"]
+    assert links == ["/", "/evidence", "/sources", "/review", "/quality", "/docs"]
     page.wait_for_load_state("networkidle")
 
 

@@ -3,7 +3,7 @@
 // Below the chart stand the panels of panels.js. All text from feeds is set as text, never as markup.
 
 import { tellMoved, tellShifts, tellTriggers } from "./panels.js";
-import { ASSETS, DAY, ask, colour, element, faded, isoDay, longDay, many, percent } from "./shared.js";
+import { ASSETS, DAY, ask, auditWords, colour, cut, details, element, faded, isoDay, link, longDay, make, many, percent } from "./shared.js";
 
 const chart = element("chart");
 const form = element("controls");
@@ -19,6 +19,7 @@ let asked = 0;
 let listed = 0;
 let detected = [];
 let panelsOf = "";
+let below = new Set();
 
 // -- words -----------------------------------------------------------------------------------------------------------
 
@@ -86,6 +87,7 @@ async function show() {
     tellMessage("");
     tellVerdict(shift);
     tellPanels(shift);
+    tellAudit(shift.meta.audit || [], intensity.meta.audit || []);
     draw(shifts, intensity.data, prices);
     choose(view.at || shifts.findLast((point) => point.n_stories)?.bucket_start, false, view.story);
     if (view.story) listStory();
@@ -148,6 +150,20 @@ function draw(points, intensities, prices) {
   }
 }
 
+const BELOW = "below its floor";
+
+// How far shares and θ are corrected by the random audit; whose tags are right too rarely is marked in the legend.
+function tellAudit(ofTheta, ofShares) {
+  const parts = [["Shares", ofShares], ["θ", ofTheta]].filter(([, audit]) => audit.length);
+  below = new Set(ofShares.filter((one) => one.below_floor).map((one) => nameOf(one.key)));
+  element("audit").hidden = !parts.length;
+  element("audit").replaceChildren(
+    ...parts.map(([what, audit]) => make("p", "", make("b", "", what), ` ${auditWords(audit, (key) => nameOf(key).replace(/^[A-Z](?=[a-z])/, (first) => first.toLowerCase()))}`)),
+    details("", "What the audit says of each",
+      ...parts.map(([what, audit]) => make("div", "", make("h3", "", what === "θ" ? "θ, by the labels that it counts" : what), make("ul", "", ...audit.map((one) => make("li", "", one.sentence))))),
+      make("p", "", link("/quality", "How good the tags are"), ".")));
+}
+
 const PRICE_TICKS = [1, 2, 5, 10, 20, 30, 50, 70, 100, 140, 200, 300, 500, 700, 1000, 2000, 5000, 10000, 30000, 100000];
 
 // Buttons, so that the keyboard and a thumb can show and hide each line.
@@ -158,7 +174,7 @@ function drawLegend(traces) {
     button.type = "button";
     const swatch = document.createElement("i");
     swatch.style.background = trace.line.color;
-    button.append(swatch, trace.name);
+    button.append(swatch, trace.name, ...(below.has(trace.name) ? [make("small", "", BELOW)] : []));
     button.setAttribute("aria-pressed", String(trace.visible !== false));
     button.addEventListener("click", () => {
       shown[trace.name] = button.getAttribute("aria-pressed") !== "true";
@@ -241,9 +257,12 @@ const STATES = { calm: 0, panic: 1, transition: 1, devaluation: 1 };
 
 function thetaText(point) {
   if (point.index == null) return point.state.replace("_", " ");
-  return `${point.index.toFixed(2)} (${point.low.toFixed(2)} to ${point.high.toFixed(2)}) ${point.state}, ` +
+  return `${point.index.toFixed(2)} (${point.low.toFixed(2)} to ${point.high.toFixed(2)}) ${point.state}, ${asTagged(point.index_as_tagged, (index) => index.toFixed(2))}` +
     `${point.n_stories} stories${point.thin ? ", thin" : ""}${point.open ? ", open" : ""}`;
 }
+
+// Before the audit's correction; nothing where there is none.
+const asTagged = (value, word) => (value == null ? "" : `as tagged ${word(value)}, `);
 
 const HUES = ["#c0392f", "#6b4fc4", "#2a8a7f", "#b3671b", "#5b7db1", "#a8577e", "#84783c", "#d08a1e", "#3f8fc0"];
 
@@ -255,7 +274,7 @@ function narrativeTraces(intensities) {
       visible: narrative.core,
       x: own.map((point) => point.bucket_start), y: own.map((point) => point.intensity),
       customdata: own.map((point) => point.intensity == null ? "" :
-        `${percent(point.intensity)} (${percent(point.low)} to ${percent(point.high)}), ${point.n_carrying} of ${point.n_stories}`),
+        `${percent(point.intensity)} (${percent(point.low)} to ${percent(point.high)}), ${asTagged(point.as_tagged, percent)}${point.n_carrying} of ${point.n_stories}${below.has(narrative.name) ? `, ${BELOW}` : ""}`),
       hovertemplate: "%{customdata}",
     };
   });
@@ -300,7 +319,7 @@ function tellVerdict(shift) {
     verdict.replaceChildren(`${when} the story was `, state, leaning(told));
   }
   element("caveat").textContent =
-    `θ ${told.index.toFixed(2)} (90 % interval ${told.low.toFixed(2)} to ${told.high.toFixed(2)}), ` +
+    `θ ${told.index.toFixed(2)} (90 % interval ${told.low.toFixed(2)} to ${told.high.toFixed(2)}), ${asTagged(told.index_as_tagged, (index) => index.toFixed(2))}` +
     `without liquidity ${told.index_without_liquidity.toFixed(2)}. Haven stories at ${told.panic.toFixed(1)} × their usual rate, ` +
     `devaluation stories at ${told.devaluation.toFixed(1)} ×. ${told.n_stories} stories${told.thin ? ", which is thin" : ""}; ` +
     `tags by ${shift.meta.tagger}.` + (told.baseline === "prior" ? ` Usual rates: ${shift.meta.prior_rates}, until the record has its own${readyWhen(shift)}.` : "");
@@ -461,66 +480,45 @@ function emptyItem() {
 }
 
 function articleItem(article) {
-  const item = document.createElement("li");
-  const title = document.createElement("h3");
-  if (article.removed_at) title.append(`Taken down on ${article.removed_at.slice(0, 10)}`);
+  const title = make("h3", "", ...(article.removed_at ? [`Taken down on ${article.removed_at.slice(0, 10)}`] : []));
   const words = highlighted(article, "title");
-  if (/^https?:\/\//i.test(article.url || "")) {
-    const link = document.createElement("a");
-    Object.assign(link, { href: article.url, target: "_blank", rel: "noopener noreferrer" });
-    link.append(...words);
-    title.append(link);
-  } else title.append(...words);
-  item.append(title);
-  if (article.summary) {
-    const lead = document.createElement("p");
-    lead.className = "lead";
-    lead.append(...highlighted(article, "summary", 420));
-    item.append(lead);
-  }
-  const about = document.createElement("p");
-  about.className = "about";
-  const parts = [`${article.outlet}, ${article.event_at.replace("T23:59:59Z", "").slice(0, 16).replace("T", " ")}`];
-  for (const tag of article.narratives.filter((found) => found.label)) parts.push(tagText(tag));
-  if (article.assets.length) parts.push(article.assets.map((mention) => mention.asset).join(" "));
-  if (article.revisions > 1) parts.push(`${article.revisions} versions`);
-  for (const part of parts) {
-    const span = document.createElement("span");
-    span.textContent = typeof part === "string" ? part : part.text;
-    if (typeof part !== "string") span.className = "tag";
-    about.append(span);
-  }
-  item.append(about);
+  if (/^https?:\/\//i.test(article.url || "")) title.append(Object.assign(link(article.url, ...words), { target: "_blank", rel: "noopener noreferrer" }));
+  else title.append(...words);
+  const item = make("li", "", title);
+  if (article.summary) item.append(make("p", "lead", ...highlighted(article, "summary", 420)));
+  const part = (className, text, reviewed) => make("span", className, text, ...(reviewed ? [make("small", "reviewed", "reviewed")] : []));
+  item.append(make("p", "about",
+    part("", `${article.outlet}, ${article.event_at.replace("T23:59:59Z", "").slice(0, 16).replace("T", " ")}`),
+    ...article.narratives.filter((tag) => tag.label).map((tag) => part("tag", tagText(tag), tag.reviewed)),
+    ...article.narratives.filter((tag) => tag.reviewed && !tag.label && tag.score >= TOLD).map((tag) => part("", `not ${nameOf(tag.narrative)}`, true)),
+    ...article.assets.map((mention) => part("", mention.asset, mention.reviewed)),
+    ...(article.revisions > 1 ? [part("", `${article.revisions} versions`)] : []),
+    ...(article.removed_at ? [] : [Object.assign(link(`/review#article=${article.id}`, "review"), { ariaLabel: `review ${article.title}` })])));
   return item;
 }
 
+const TOLD = 0.5; // a score above which the tagger told, or nearly told, what a reviewer says is not there
+const nameOf = (key) => narratives.find(({ narrative }) => narrative === key)?.name || key;
+
 function tagText(tag) {
-  const name = narratives.find((narrative) => narrative.narrative === tag.narrative)?.name || tag.narrative;
   const way = { 1: " ↑", "-1": " ↓", 0: "" }[tag.direction];
-  return { text: `${name}${way}${tag.modality ? ` (${tag.modality})` : ""}` };
+  return `${nameOf(tag.narrative)}${way}${tag.modality ? ` (${tag.modality})` : ""}`;
 }
 
 // The text of a field as nodes, the evidence of narratives and the names of assets marked. Offsets are code points.
 function highlighted(article, field, limit = Infinity) {
   const characters = Array.from(article[field]);
-  const shown = characters.length > limit ? limit : characters.length;
-  const marks = [
-    ...article.narratives.filter((tag) => tag.label).flatMap((tag) => tag.evidence.map((span) => ({ ...span, why: tagText(tag).text }))),
+  const spans = [
+    ...article.narratives.filter((tag) => tag.label).flatMap((tag) => tag.evidence.map((span) => ({ ...span, why: tagText(tag) }))),
     ...article.assets.flatMap((mention) => mention.spans.map((span) => ({ ...span, why: mention.asset, asset: true }))),
-  ].filter((span) => span.field === field && span.start < shown);
-  const cuts = [...new Set([0, shown, ...marks.flatMap((span) => [span.start, Math.min(span.end, shown)])])].sort((a, b) => a - b);
-  const nodes = cuts.slice(1).map((end, place) => {
-    const text = characters.slice(cuts[place], end).join("");
-    const over = marks.filter((span) => span.start < end && span.end > cuts[place]);
+  ].filter((span) => span.field === field);
+  const nodes = cut(characters.slice(0, limit).join(""), spans).map(({ text, over }) => {
     if (!over.length) return document.createTextNode(text);
-    const mark = document.createElement("mark");
-    mark.textContent = text;
+    const mark = make("mark", over.every((span) => span.asset) ? "asset" : "", text);
     mark.title = over.map((span) => span.why).join(", ");
-    if (over.every((span) => span.asset)) mark.className = "asset";
     return mark;
   });
-  if (shown < characters.length) nodes.push(document.createTextNode(" …"));
-  return nodes;
+  return characters.length > limit ? [...nodes, " …"] : nodes;
 }
 
 // -- sources -----------------------------------------------------------------------------------------------------------

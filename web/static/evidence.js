@@ -261,7 +261,8 @@ async function lookAtTone() {
 
 const divided = (point) => (point.disagreement == null ? "not known" : point.disagreement.toFixed(2));
 const doubt = (point) => (point.low == null ? "interval not known" : from(point.low, point.high));
-const toneText = (point) => `${signed(point.tone)} (${doubt(point)}), disagreement ${divided(point)}, n ${point.n_stories}${point.thin ? ", thin" : ""}${point.open ? ", open" : ""}`;
+const asTagged = (point) => (point.as_tagged == null ? "" : `as tagged ${signed(point.as_tagged)}, `);
+const toneText = (point) => `${signed(point.tone)} (${doubt(point)}), ${asTagged(point)}disagreement ${divided(point)}, n ${point.n_stories}${point.thin ? ", thin" : ""}${point.open ? ", open" : ""}`;
 
 function toneFigure(answer, place) {
   const spoken = answer.data.filter((point) => point.tone != null);
@@ -275,7 +276,8 @@ function toneFigure(answer, place) {
   const week = (point) => link(`/#${new URLSearchParams({ start: isoDay(Date.parse(point.bucket_start) - 91 * DAY), end: isoDay(Date.parse(point.bucket_start) + 91 * DAY), bucket: "week", at: point.bucket_start, narrative: "*", asset: answer.meta.asset })}`, longDay(point.bucket_start));
   const chart = make("div", "plot small");
   chart.id = `tone-chart-${place}`;
-  figure.append(make("p", "told", "Week of ", week(latest), `: ${toneText(latest)}.`), chart, details("", "The numbers", table(`Tone of ${name} by week, the latest first`, ["Week", "Tone", "90 %", "Disagreement", "n"],
+  const audit = (answer.meta.audit || []).map((one) => make("p", "caveat", `${one.sentence} `, link(`/quality#${new URLSearchParams({ by: "asset", key: one.key })}`, "How good the tags are"), "."));
+  figure.append(make("p", "told", "Week of ", week(latest), `: ${toneText(latest)}.`), chart, ...audit, details("", "The numbers", table(`Tone of ${name} by week, the latest first`, ["Week", "Tone", "90 %", "Disagreement", "n"],
     [...spoken].reverse().map((point) => [week(point), signed(point.tone), doubt(point), divided(point), `${point.n_stories}${point.thin ? ", thin" : ""}`]))));
   return figure;
 }

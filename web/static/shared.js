@@ -61,6 +61,22 @@ export function cut(text, spans) {
   }));
 }
 
+// Of a list of AuditedLabel: which of what is shown is corrected by the random audit, and what is missing for the others.
+export function auditWords(audit, called) {
+  const names = (labels, word) => labels.map((label) => `${called(label.key)}${word(label)}`).join(", ");
+  const [corrected, begun, unread] = [(one) => one.corrected, (one) => !one.corrected && one.n_positive, (one) => !one.corrected && !one.n_positive].map((test) => audit.filter(test));
+  if (!corrected.length && !begun.length) return audit.some((one) => one.n) ? "as tagged, nothing read at random carries it yet." : "as tagged, nothing was read at random yet.";
+  const below = audit.filter((one) => one.below_floor);
+  const few = begun.length && unread.length > 2;
+  const some = few ? begun : [...begun, ...unread];
+  const others = few ? ` and ${unread.length} others` : "";
+  return [
+    corrected.length ? `corrected by a random audit: ${names(corrected, () => "")}.` : "",
+    some.length ? `${corrected.length ? "As" : "as"} tagged: ${names(some, (one) => (one.n_positive && one.n_positive < one.needed ? ` (${one.n_positive} of ${one.needed} random finds)` : ""))}${others}.` : "",
+    below.length ? `Below ${below.length > 1 ? "their floors" : "its floor"} of precision: ${names(below, () => "")}.` : "",
+  ].filter(Boolean).join(" ");
+}
+
 // -- nodes -----------------------------------------------------------------------------------------------------------
 
 export function make(tag, className, ...content) {

@@ -255,23 +255,24 @@ def not_yet_read_by(reviewer: str, revision_id: Any) -> ColumnElement[bool]:
 def leads(tagger: str, *, as_of: datetime) -> Any:
     """A subquery of what an audit draws from: columns story_id, revision_id (the newest wording of the story's lead
     that the tagger has read), outlet, event_at. Articles that were taken down are left out."""
-    newest = (
-        select(col(Revision.article_id).label("article_id"), func.max(col(Revision.id)).label("revision_id"))
-        .join(Tagging, and_(col(Tagging.revision_id) == Revision.id, col(Tagging.tagger) == tagger))
-        .where(col(Revision.seen_at) <= as_of)
-        .group_by(col(Revision.article_id))
-        .subquery()
+    newer, told = aliased(Revision), aliased(Tagging)
+    superseded = (
+        exists()
+        .where(col(newer.article_id) == Revision.article_id, col(newer.id) > Revision.id, col(newer.seen_at) <= as_of)
+        .where(col(told.revision_id) == newer.id, col(told.tagger) == tagger)
     )
     return (
         select(
             col(Story.id).label("story_id"),
-            newest.c.revision_id,
+            col(Revision.id).label("revision_id"),
             col(Article.outlet).label("outlet"),
             col(Article.event_at).label("event_at"),
         )
         .join(Article, col(Article.id) == Story.lead_id)
-        .join(newest, newest.c.article_id == Article.id)
-        .where(col(Article.known_at) <= as_of, col(Article.removed_at).is_(None))
+        .join(Revision, col(Revision.article_id) == Article.id)
+        .join(Tagging, and_(col(Tagging.revision_id) == Revision.id, col(Tagging.tagger) == tagger))
+        .where(col(Article.known_at) <= as_of, col(Article.removed_at).is_(None), col(Revision.seen_at) <= as_of)
+        .where(~superseded)
         .subquery()
     )
 

@@ -185,18 +185,22 @@ class Audit:
 
 
 def usual_rates(reads: Sequence[pd.DataFrame]) -> dict[str, float]:
-    """How often narratives hold in each band, all narratives taken together. reads: of each; see audit."""
-    found = {}
-    bands = [_bands(read) for read in reads]
-    for one, name in enumerate(BANDS):
-        within = [
-            (read["holds"].to_numpy("float64")[b == one], read["weight"].to_numpy("float64")[b == one])
-            for read, b in zip(reads, bands, strict=True)
-        ]
-        hits, of = (sum(float(x) for x in part) for part in zip(*((w @ h, w.sum()) for h, w in within), strict=True))
-        n = sum(len(w) for _, w in within)
-        found[name] = (n * hits / of + EXPECTED[name]) / (n + 1) if of > 0 else EXPECTED[name]
-    return found
+    """How often narratives hold in each band, all those of which any was found taken together, half a find added.
+
+    reads: of each; see audit.
+    """
+    found = [read for read in reads if read["holds"].any()]
+    if not found:
+        return EXPECTED
+    whole = pd.concat(found)
+    holds, weight, bands = whole["holds"].to_numpy("float64"), whole["weight"].to_numpy("float64"), _bands(whole)
+    usual = {}
+    for place, name in enumerate(BANDS):
+        within = bands == place
+        n, of = int(within.sum()), float(weight[within].sum())
+        share = float(weight[within] @ holds[within]) / of if of > 0 else 0.0
+        usual[name] = (n * share + 0.5) / (n + 1) if n else EXPECTED[name]
+    return usual
 
 
 def _bands(read: pd.DataFrame) -> NDArray[np.intp]:

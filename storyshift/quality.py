@@ -69,6 +69,8 @@ def quality(
     _show(found)
     if "n_drawn" in found.meta:
         say(f"{found.meta['tagger']}: {found.meta['n']} of {found.meta['n_drawn']} stories drawn at random were read.")
+    if not confusions:
+        say("In brackets: 90 % intervals.")
 
 
 def _show(found: "Answer") -> None:
@@ -95,8 +97,8 @@ def _quality(row: Any) -> dict[str, str]:
         "read": str(row.n),
         "labelled": str(row.n_labelled),
         "carrying": str(row.n_positive),
-        "precision (90 %)": _between(row.precision, row.precision_low, row.precision_high),
-        "recall (90 %)": _between(row.recall, row.recall_low, row.recall_high),
+        "precision": _between(row.precision, row.precision_low, row.precision_high),
+        "recall": _between(row.recall, row.recall_low, row.recall_high),
         "tone right" if row.by == "asset" else "direction right": _between(
             row.right_way, row.right_way_low, row.right_way_high
         ),
@@ -110,7 +112,7 @@ def _calibration(row: Any) -> dict[str, str]:
         "scores": f"{row.low_score:.2f}-{row.high_score:.2f}",
         "read": str(row.n),
         "told": f"{row.told:.2f}",
-        "is so (90 %)": _between(row.holds, row.low, row.high),
+        "is so": _between(row.holds, row.low, row.high),
     }
 
 
@@ -129,7 +131,7 @@ def _agreement(row: Any) -> dict[str, str]:
     return {
         "of": row.of,
         "key": row.key,
-        "alpha (90 %)": _between(row.alpha, row.low, row.high),
+        "alpha": _between(row.alpha, row.low, row.high),
         "texts": str(row.n),
         "reviewers": str(row.n_reviewers),
         "agreed": "" if row.agreed is None else f"{row.agreed:.0%}",

@@ -131,7 +131,8 @@ def test_a_tagger_that_never_errs_is_told_so() -> None:
         label[scores.loc[(scores["narrative"] == key) & scores["label"], "revision_id"], place] = True
     found = audited(scores, label, 3_000, size=60, rounds=5, seed=0)
     assert found.precision.estimate == 1.0
-    assert found.recall.estimate > 0.95
+    assert found.recall.estimate > 0.8  # of two hundred read none was missed: of three thousand some may be
+    assert found.recall.high > 0.9
 
 
 def test_nothing_read_tells_nothing() -> None:

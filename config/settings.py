@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     """true: feeds may lie anywhere, loopback included (for tests, or a machine of your own)."""
     tagger: Annotated[str, AfterValidator(_tagger)] = "minilm"
     """Who reads new articles, and whose tags are shown where nobody is named: minilm, keywords or another model."""
+    weights: Path | None = None
+    """A folder with weights of the tagger minilm, as `storyshift train` writes them; else those that are shipped."""
     sentiment: Annotated[str, AfterValidator(_sentiment)] = ""
     """The model that tells the tone of assets instead of the tagger: hf:OWNER/NAME@REVISION."""
     languages: str = "en"

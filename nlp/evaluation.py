@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from models.errors import BadInput
 from models.tags import Tagged, Text
 from nlp.calibration import expected_error, platt
 from nlp.units import Unit
@@ -13,6 +16,13 @@ from nlp.units import Unit
 DRAWS = 1_000
 CALIBRATED_FROM = 10
 """Texts that carry a narrative, below which no slope of calibration is told."""
+PAIRED_DRAWS, PAIRED_AT_ONCE = 2_000, 200
+LEAST_POSITIVES = 10
+"""Texts of an exam that carry a narrative, below which it does not count when two taggers are compared."""
+ENOUGH_POSITIVES = 60
+"""Texts that carry a core narrative, over those that count and each once for each, below which nothing is compared."""
+SURE = 0.05
+"""The p from which down one tagger is called better."""
 UNTOLD = 0.002
 """What a narrative that is not told of is held for: the mean of what lies below the least that is told."""
 
@@ -59,6 +69,34 @@ class Figures:
     tone: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Two taggers on the same n texts: weighted macro-F1 over the core narratives that count, and new less old.
+
+    low, high: a 90 % interval over bootstrap samples of the texts, the same for both. p: the share of these in which
+    the new one is not better (one-sided).
+    """
+
+    old: str
+    new: str
+    n: int
+    positives: dict[str, int]
+    """Texts that carry each narrative that counts."""
+    old_f1: float
+    new_f1: float
+    difference: float
+    low: float
+    high: float
+    p: float
+    better: bool
+    """p is at most SURE."""
+    only_old_right: int
+    """Decisions on a text and a narrative, whatever the weights, in which the old tagger alone was right."""
+    only_new_right: int
+    mcnemar_p: float
+    """Exact, two-sided: as if these decisions were independent."""
+
+
 def evaluate(tagger: Reads, units: Sequence[Unit], *, core: Sequence[str], narratives: Sequence[str]) -> Figures:
     """What the tagger makes of the texts, beside what readers said of them."""
     said = list(tagger.tag(Text(unit.id, {"text": unit.text}) for unit in units))
@@ -96,6 +134,98 @@ def judge(
         assets_f1=_f1(hits, sum(map(len, got)), sum(map(len, wanted))),
         tone=_mean(tones),
     )
+
+
+def positives(units: Sequence[Unit], core: Sequence[str]) -> dict[str, int]:
+    """Of the core narratives that enough of the texts carry to count when taggers are compared: how many do."""
+    counted = {key: sum(key in unit.narratives for unit in units) for key in core}
+    return {key: n for key, n in counted.items() if n >= LEAST_POSITIVES}
+
+
+def check_exam(units: Sequence[Unit], core: Sequence[str]) -> dict[str, int]:
+    """See `positives`. Raises: BadInput where they are too few for any comparison."""
+    found = positives(units, core)
+    if sum(found.values()) < ENOUGH_POSITIVES:
+        raise BadInput(
+            f"The exam is too small to tell whether a tagger is better: {sum(found.values())} of {ENOUGH_POSITIVES} "
+            f"texts that carry a core narrative, among {len(units)} drawn at random and read (a narrative that fewer "
+            f"than {LEAST_POSITIVES} carry does not count). Read more of what is drawn for audit first."
+        )
+    return found
+
+
+def compare(
+    old: Reads, new: Reads, units: Sequence[Unit], weights: Sequence[float], *, core: Sequence[str], seed: int = 0
+) -> Paired:
+    """Whether the new tagger is better on texts that neither has learned from. Raises: BadInput if they are too few."""
+    check_exam(units, core)
+    said = [list(one.tag(Text(unit.id, {"text": unit.text}) for unit in units)) for one in (old, new)]
+    return paired(units, weights, *said, names=(old.name, new.name), core=core, seed=seed)
+
+
+def paired(
+    units: Sequence[Unit],
+    weights: Sequence[float],
+    old: Sequence[Tagged],
+    new: Sequence[Tagged],
+    *,
+    names: tuple[str, str],
+    core: Sequence[str],
+    seed: int = 0,
+) -> Paired:
+    """`compare`, of what the two have said. Raises: BadInput."""
+    counted = check_exam(units, core)
+    keys = list(counted)
+    truth = np.array([[key in unit.narratives for key in keys] for unit in units])
+    labels = [_labels(said, keys) for said in (old, new)]
+    even = np.array(weights, dtype=np.float64)
+    even = even / even.mean()
+    whole = [_macro_f1(truth, one, even[None, :])[0] for one in labels]
+    rng = np.random.default_rng(seed)
+    spread = []
+    for _ in range(PAIRED_DRAWS // PAIRED_AT_ONCE):
+        times = rng.multinomial(len(units), np.full(len(units), 1 / len(units)), PAIRED_AT_ONCE) * even
+        before, after = (_macro_f1(truth, one, times) for one in labels)
+        spread.append(after - before)
+    differences = np.concatenate(spread)
+    low, high = np.quantile(differences, (0.05, 0.95))
+    p = float((differences <= 1e-12).mean())
+    right = [one == truth for one in labels]
+    only_old, only_new = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
+    return Paired(
+        old=names[0],
+        new=names[1],
+        n=len(units),
+        positives=counted,
+        old_f1=float(whole[0]),
+        new_f1=float(whole[1]),
+        difference=float(whole[1] - whole[0]),
+        low=float(low),
+        high=float(high),
+        p=p,
+        better=p <= SURE,
+        only_old_right=only_old,
+        only_new_right=only_new,
+        mcnemar_p=_mcnemar(only_old, only_new),
+    )
+
+
+def _labels(said: Sequence[Tagged], keys: Sequence[str]) -> NDArray[np.bool_]:
+    told = [{tag.narrative for tag in one.narratives if tag.label} for one in said]
+    return np.array([[key in found for key in keys] for found in told])
+
+
+def _macro_f1(truth: NDArray[np.bool_], labels: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """By sample. Shapes: truth and labels (texts, narratives), weights (samples, texts)."""
+    hits = weights @ (truth & labels)
+    told = weights @ (truth.astype(float) + labels)
+    found: NDArray[np.float64] = np.divide(2 * hits, told, out=np.zeros_like(hits), where=told > 0).mean(axis=1)
+    return found
+
+
+def _mcnemar(one: int, other: int) -> float:
+    n = one + other
+    return min(1.0, float(2 * sum(comb(n, k) for k in range(min(one, other) + 1)) / 2**n))
 
 
 def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:

@@ -300,6 +300,36 @@ def seal(folder: Path, card: dict[str, Any]) -> dict[str, Any]:
     return card
 
 
+def tell_more(folder: Path, more: dict[str, Any]) -> dict[str, Any]:
+    """Add to what the card of a folder of weights says of their training; the card, which has another name by that."""
+    card = json.loads((folder / "card.json").read_text())
+    return seal(folder, card | {"about": card["about"] | more})
+
+
+def put_to_use(folder: Path, output: Path) -> None:
+    """Copy a folder of weights to `output`: written beside it whole, then renamed. What else lies there stays.
+
+    Killed between the two renames, it leaves nothing in `output`; what was there lies in OUTPUT.old, and the next call
+    takes it up.
+    """
+    target = output.resolve()
+    beside, before = target.with_name(f"{target.name}.new"), target.with_name(f"{target.name}.old")
+    if before.exists() and not target.exists():
+        before.rename(target)
+    for left in (beside, before):
+        if left.exists():
+            shutil.rmtree(left)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        shutil.copytree(target, beside)
+    shutil.copytree(folder, beside, dirs_exist_ok=True)
+    if target.exists():
+        target.rename(before)
+    beside.rename(target)
+    if before.exists():
+        shutil.rmtree(before)
+
+
 def _first_looks(
     units: Sequence[Sequence[int]], said: Floats, others: Sequence[Sequence[int]], said_of_others: Floats, *, seed: int
 ) -> Floats:

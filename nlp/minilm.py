@@ -8,7 +8,7 @@ Narratives that the network does not know are told by their examples (nlp/own.py
 else by their phrases; what is said of the others does not change by that.
 
 Each window is read by itself, so that what is said of a text does not depend on what is read with it. Needs no torch.
-The weights lie in nlp/weights with their card; `storyshift train` makes them.
+The weights lie in nlp/weights with their card, or where STORYSHIFT_WEIGHTS says; `storyshift train` makes them.
 """
 
 import html
@@ -25,12 +25,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from config.definitions import WEIGHTS_CARD, Asset, Narrative, name_with_own, own_narratives
+from config.definitions import Asset, Narrative, name_with_own, own_narratives, weights_folder
 from models.tags import AssetScore, NarrativeScore, Tagged, Text
 from nlp.keywords import KeywordTagger
 from nlp.windows import Window, content, holds, pool, span, windows
 
-WEIGHTS = WEIGHTS_CARD.parent
 MAX_TOKENS = 96
 TEXTS_AT_ONCE = 256
 WINDOWS_AT_ONCE = 1_024
@@ -60,11 +59,15 @@ class Reading:
 
 
 class Encoder:
-    """The network and its tokenizer, read from a folder of weights. Raises: FileNotFoundError."""
+    """The network and its tokenizer, read from a folder of weights: those in use, unless another is named.
 
-    def __init__(self, folder: Path = WEIGHTS) -> None:
+    Raises: FileNotFoundError.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
         import onnxruntime
 
+        folder = folder or weights_folder()
         self._folder = folder
         self.card: dict[str, Any] = json.loads((folder / "card.json").read_text())
         self._tokens_of = tokenizer(folder / "tokenizer.json")

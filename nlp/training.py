@@ -6,15 +6,21 @@ labelled units, and lessons written by us -> a network a fold (cross-fitting)
 their weights, averaged -> one network -> int8
 unlabelled news -> what the networks say of it: by this int8 is calibrated, and the first look learns
                -> a folder of weights with their card
+
+The work folder says by a fingerprint what its stages were made of; those of anything else are not taken for them.
 """
 
+import hashlib
+import json
 import math
+import os
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -22,6 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from config.definitions import Asset, Narrative
+from models.errors import BadFile
 from models.tags import Text
 from nlp.export import OutOfFold, describe, export
 from nlp.keywords import KeywordTagger
@@ -34,8 +41,8 @@ BATCH, RATE, HEAD_RATE, WARM_UP = 32, 1.5e-4, 7.5e-4, 0.1
 AVERAGE = 0.99
 """Of the weights over the last steps: what is kept is their running mean."""
 NARRATIVE_LOSS, ASSET_LOSS, DIRECTION_LOSS, TONE_LOSS, MODALITY_LOSS = 9.0, 5.0, 0.5, 0.5, 0.4
-RICH, RICH_WEIGHT = re.compile(r"train_(?:r4|rich)-"), 0.3
-"""Rounds of labelling that were chosen for rare and doubtful units count less where thresholds are set."""
+RICH, RICH_WEIGHT = re.compile(r"train_(?:r4|rich)-|review-"), 0.3
+"""Rounds of labelling, and reviews, that were chosen for rare and doubtful units count less for thresholds."""
 Floats = NDArray[np.floating]
 Told = Callable[[str, int, int], None]
 
@@ -72,12 +79,41 @@ class Lesson:
 
 class Trainer:
     def __init__(
-        self, encoder: Path, narratives: Sequence[str], assets: Sequence[str], *, seed: int, work: Path
+        self,
+        encoder: Path,
+        narratives: Sequence[str],
+        assets: Sequence[str],
+        *,
+        seed: int,
+        work: Path,
+        folds: int | None = None,
     ) -> None:
         """`encoder`: a folder with a transformers encoder and its tokenizer.json. `work` is created."""
         self.narratives, self.assets, self.seed, self.work, self._encoder = narratives, assets, seed, work, encoder
+        self.n_folds = folds or FOLDS
         self._tokens_of = tokenizer(encoder / "tokenizer.json")
         work.mkdir(parents=True, exist_ok=True)
+
+    def claim(self, units: Sequence[Unit], lessons: Sequence[Unit], unlabelled: Sequence[str]) -> None:
+        """Say in `work` what its stages are made of. Raises: BadFile where it holds stages of anything else."""
+        inputs, kept = self._fingerprint(units, lessons, unlabelled), self.work / "inputs.sha256"
+        stages = [path.name for path in self.work.iterdir() if path.suffix in (".pt", ".npy")]
+        if kept.exists() and kept.read_text().strip() == inputs:
+            return
+        if kept.exists() or stages:
+            raise BadFile(
+                str(self.work),
+                "holds stages of other texts, labels, lessons, seed or encoder; name another folder, or empty it.",
+            )
+        write_whole(kept, lambda file: file.write(inputs.encode()))
+
+    def _fingerprint(self, units: Sequence[Unit], lessons: Sequence[Unit], unlabelled: Sequence[str]) -> str:
+        made_of = [[asdict(unit) for unit in units], [asdict(unit) for unit in lessons], list(unlabelled)]
+        method = [EPOCHS, BATCH, RATE, HEAD_RATE, self.n_folds, self.seed, list(self.narratives), list(self.assets)]
+        digest = hashlib.sha256(json.dumps([made_of, method], sort_keys=True).encode())
+        for path in sorted(found for found in self._encoder.iterdir() if found.is_file()):
+            digest.update(path.name.encode() + path.read_bytes())
+        return digest.hexdigest()
 
     def network(self) -> Network:
         torch.manual_seed(self.seed)
@@ -106,7 +142,7 @@ class Trainer:
     def folds(self, n: int) -> list[list[int]]:
         order = list(range(n))
         random.Random(self.seed).shuffle(order)
-        return [sorted(order[fold::FOLDS]) for fold in range(FOLDS)]
+        return [sorted(order[fold :: self.n_folds]) for fold in range(self.n_folds)]
 
     def cross_fit(self, lesson: Lesson, beside: Lesson, fold: int, told: Told) -> Floats:
         """What a network that has not seen the fold says of it, shape (units of the fold, outputs). Kept in `work`.
@@ -119,13 +155,13 @@ class Trainer:
             seen = sorted(set(range(len(lesson))) - set(unseen))
             taught = lesson.taken(seen).joined(beside)
             network = self.fit(self.network(), taught, epochs=EPOCHS, name=f"fold-{fold}", told=told)
-            np.save(kept, predict(network, [lesson.tokens[row] for row in unseen]))
+            save_array(kept, predict(network, [lesson.tokens[row] for row in unseen]))
         found: Floats = np.load(kept)
         return found
 
     def out_of_fold(self, lesson: Lesson, beside: Lesson, told: Told) -> Floats:
         """What networks that have not seen each unit say of it, shape (units, outputs)."""
-        parts = [self.cross_fit(lesson, beside, fold, told) for fold in range(FOLDS)]
+        parts = [self.cross_fit(lesson, beside, fold, told) for fold in range(self.n_folds)]
         out = np.zeros((len(lesson), parts[0].shape[1]), dtype=np.float32)
         for rows, part in zip(self.folds(len(lesson)), parts, strict=True):
             out[rows] = part
@@ -172,7 +208,7 @@ class Trainer:
                         if now.requires_grad:
                             mean.lerp_(now, 1 - decay)
                 told(name, done, steps)
-        torch.save(average.state_dict(), kept)
+        write_whole(kept, lambda file: torch.save(average.state_dict(), file))
         return average
 
     def _loss(self, out: Tensor, lesson: Lesson, rows: list[int]) -> Tensor:
@@ -193,7 +229,7 @@ class Trainer:
 
     def average(self) -> Network:
         """One network whose weights are the mean of the folds': they began alike and have found the same valley."""
-        parts = [torch.load(self.work / f"fold-{fold}.pt", weights_only=True) for fold in range(FOLDS)]
+        parts = [torch.load(self.work / f"fold-{fold}.pt", weights_only=True) for fold in range(self.n_folds)]
         network = self.network()
         network.load_state_dict({name: torch.stack([part[name] for part in parts]).mean(0) for name in parts[0]})
         return network
@@ -201,15 +237,29 @@ class Trainer:
     def said_by_folds(self, tokens: list[list[int]], told: Told) -> Floats:
         """What each fold's network says of unlabelled texts, shape (folds, texts, outputs)."""
         parts = []
-        for fold in range(FOLDS):
+        for fold in range(self.n_folds):
             kept = self.work / f"unlabelled-{fold}.npy"
             if not kept.exists():
                 network = self.network()
                 network.load_state_dict(torch.load(self.work / f"fold-{fold}.pt", weights_only=True))
-                np.save(kept, predict(network, tokens).astype(np.float16))
+                save_array(kept, predict(network, tokens).astype(np.float16))
             parts.append(np.load(kept).astype(np.float32))
-            told("unlabelled", fold + 1, FOLDS)
+            told("unlabelled", fold + 1, self.n_folds)
         return np.stack(parts)
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """What is killed while it writes leaves nothing under this name."""
+    beside = path.with_name(f"{path.name}.new")
+    with beside.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def save_array(path: Path, array: Floats) -> None:
+    write_whole(path, lambda file: np.save(file, array))
 
 
 def split(out: Tensor, k: int, m: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -269,11 +319,16 @@ def train_tagger(
     seed: int,
     about: dict[str, object],
     told: Told,
+    folds: int | None = None,
 ) -> dict[str, object]:
-    """Every stage, from units to a folder of weights; the card. What lies in `work` is not done again."""
+    """Every stage, from units to a folder of weights; the card. What lies in `work` is not done again.
+
+    Raises: BadFile where `work` holds stages of other inputs.
+    """
     narratives = [key for key, found in definitions.items() if not found.examples]  # others are told by examples
     keys = [key for key, asset in assets.items() if asset.aliases or asset.exact]
-    trainer = Trainer(encoder, narratives, keys, seed=seed, work=work)
+    trainer = Trainer(encoder, narratives, keys, seed=seed, work=work, folds=folds)
+    trainer.claim(units, lessons, unlabelled)
     lesson, beside = trainer.lesson(units), trainer.lesson(lessons)
     out = trainer.out_of_fold(lesson, beside, told)
     tokens = trainer.tokens(unlabelled)

@@ -19,7 +19,8 @@ from storyshift.keys import keys_app
 from storyshift.lead_lag import lead_lag
 from storyshift.learning import evaluate, train
 from storyshift.narratives import narratives_app
-from storyshift.output import progress, put, put_json, say
+from storyshift.output import progress, put, put_json, say, say_audit
+from storyshift.quality import quality
 from storyshift.questions import (
     AsOf,
     BucketName,
@@ -33,6 +34,7 @@ from storyshift.questions import (
     WeightingName,
     question_of,
 )
+from storyshift.review import review_app
 from storyshift.shell import Report, TextFormat, find_copies, now, open_database
 from storyshift.triggers import triggers
 
@@ -52,6 +54,7 @@ app.add_typer(articles_app, name="articles")
 app.add_typer(import_app, name="import")
 app.add_typer(narratives_app, name="narratives")
 app.add_typer(keys_app, name="keys")
+app.add_typer(review_app, name="review")
 
 SHOWN_REFUSALS = 50
 STOPPED = 130
@@ -462,6 +465,7 @@ def series(
         say("correlation with keywords@1: {estimate:.2f} ({low:.2f} to {high:.2f}), n = {n}.".format(**told))
     elif note := found.meta.get("keywords_note"):
         say(f"note: no correlation with keywords@1. {note}")
+    say_audit(found)
     put(found, form.value)
 
 
@@ -482,7 +486,9 @@ def tone(
 
     question = question_of(start, end, bucket, as_of, tagger, outlet, weighting)
     with open_database().read() as session:
-        put(answer(session, asset, question, now=now()), form.value)
+        found = answer(session, asset, question, now=now())
+    say_audit(found)
+    put(found, form.value)
 
 
 @app.command()
@@ -518,6 +524,7 @@ def shift(
         found = answer(session, question, now=now())
     if why:
         say(found.meta["sentence"])
+    say_audit(found)
     put(found, form.value)
 
 
@@ -541,12 +548,14 @@ def joined(
         found = answer(session, asset, question, now=now())
     if not found.meta["n_bars"]:
         say(f"note: there are no closes of {found.meta['instrument']} yet; `storyshift import prices` brings them in.")
+    say_audit(found)
     put(found, form.value)
 
 
 app.command("lead-lag")(lead_lag)
 app.command("event-study")(event_study)
 app.command()(triggers)
+app.command()(quality)
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """The commands that make and judge taggers: train, evaluate."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +10,12 @@ import typer
 
 from models.errors import BadFile, BadInput, ConfigError, UnknownName
 from storyshift.output import progress, put_json, say
-from storyshift.shell import Report, TextFormat
+from storyshift.shell import Report, TextFormat, now, open_database
 
 if TYPE_CHECKING:
-    from nlp.evaluation import Figures, Reads
+    from nlp.evaluation import Figures, Paired, Reads
+    from nlp.units import Unit
+    from services.learning import Reviewed
 
 Labels = Annotated[Path, typer.Argument(help="Labelled texts as JSON lines: id, text, narratives, assets.")]
 MOST_UNLABELLED = 16_000
@@ -23,15 +25,25 @@ LESSONS = Path(__file__).parents[1] / "nlp" / "lessons"
 def train(
     labels: Labels,
     encoder: Annotated[Path, typer.Option(help="A folder with a transformers encoder, e.g. all-MiniLM-L6-v2.")],
-    output: Annotated[Path, typer.Option(help="Where the weights go; nlp/weights are those in use.")],
+    output: Annotated[Path, typer.Option(help="Where the weights go; nlp/weights are those that are shipped.")],
     work: Annotated[Path, typer.Option(help="Where each stage leaves its result; what lies there is not done again.")],
     lessons: Annotated[
         Path, typer.Option(help="A folder of labelled texts (.jsonl) that teach, and that nothing is judged by.")
     ] = LESSONS,
     unlabelled: Annotated[list[Path] | None, typer.Option(help="News archives to learn from; repeat for more.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same weights on the same machine.")] = 7,
+    reviews: Annotated[
+        bool,
+        typer.Option(
+            "--reviews", help="Learn from the reviews in the database too; write to OUTPUT only what is then better."
+        ),
+    ] = False,
 ) -> None:
-    """Train the tagger minilm. Takes hours on a laptop; may be stopped, and goes on at the stage it was in."""
+    """Train the tagger minilm. Takes hours on a laptop; may be stopped, and goes on at the stage it was in.
+
+    With --reviews, what was drawn at random for audit is not learned from: by it the tagger in use and the new one are
+    compared.
+    """
     try:
         from nlp.training import train_tagger
     except ModuleNotFoundError as error:
@@ -45,17 +57,21 @@ def train(
         raise BadFile(str(lessons), "is no folder; name one with lessons, or an empty one.")
     units = read_units(labels)
     taught = [unit for path in sorted(lessons.glob("*.jsonl")) for unit in read_units(path)]
-    texts = _unlabelled(unlabelled or [], seed=seed)
-    if not texts:
-        raise BadInput("Training needs news without labels to calibrate on: --unlabelled FILE, once or more.")
     known = {*definitions.narratives(), *definitions.assets()}
     for unit in (*units, *taught):
         for key in (*unit.narratives, *unit.assets):
             if key not in known:
                 raise UnknownName("narrative or asset (in a labelled text)", key, sorted(known))
+    texts = unlabelled_texts(unlabelled or [], seed=seed)
+    if not texts:
+        raise BadInput("Training needs news without labels to calibrate on: --unlabelled FILE, once or more.")
+    taken = _take_reviews(units, taught, work) if reviews else None
+    if taken is not None:
+        units, taught = taken.units, taken.lessons
     say(
         f"{len(units)} labelled units, {len(taught)} lessons, {len(texts)} unlabelled texts; stages are kept in {work}."
     )
+    target = output if taken is None else work / "candidate"
     with progress("training", "steps") as told:
         card = train_tagger(
             units,
@@ -64,7 +80,7 @@ def train(
             encoder=encoder,
             definitions=definitions.narratives(),
             assets=definitions.assets(),
-            output=output,
+            output=target,
             work=work,
             seed=seed,
             about={
@@ -77,7 +93,86 @@ def train(
             },
             told=lambda _, done, of: told(done, of),
         )
-    say(f"{card['name']} lies in {output}.")
+    if taken is None:
+        say(f"{card['name']} lies in {output}.")
+    else:
+        _put_to_use_if_better(target, output, taken)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Labelled units and lessons without what is examined, reviews among the units; and the reviews themselves."""
+
+    units: "list[Unit]"
+    lessons: "list[Unit]"
+    reviewed: "Reviewed"
+    as_of: datetime
+    left_out: int
+    """Labelled texts and lessons that the exam has too."""
+
+
+def _take_reviews(units: "list[Unit]", lessons: "list[Unit]", work: Path) -> Taken:
+    """As reviews were when the training that `work` holds began. Raises: BadInput where they do not suffice."""
+    from config.definitions import CORE_NARRATIVES
+    from nlp.evaluation import check_exam
+    from services.learning import reviewed_units, without_reviewed
+
+    began = work / "reviews-as-of"
+    as_of = datetime.fromisoformat(began.read_text().strip()) if began.exists() else now()
+    with open_database().read() as session:
+        reviewed = reviewed_units(session, now=as_of)
+    if not reviewed.learn:
+        raise BadInput(
+            "There is no review to learn from: no text that was not drawn at random has been judged as a whole."
+        )
+    positives = check_exam(reviewed.exam_units, CORE_NARRATIVES)
+    kept, examined, retold = without_reviewed(units, reviewed)
+    taught, examined_lessons, retold_lessons = without_reviewed(lessons, reviewed)
+    work.mkdir(parents=True, exist_ok=True)
+    began.write_text(as_of.isoformat())
+    say(
+        f"{len(reviewed.learn)} reviewed texts to learn from, as of {as_of:%Y-%m-%d %H:%M} UTC; {len(reviewed.exam)} "
+        f"drawn at random and read are the exam ({sum(positives.values())} carry a core narrative)."
+    )
+    left_out = examined + examined_lessons
+    if left_out or retold or retold_lessons:
+        say(
+            f"Of the labelled texts and lessons {left_out} are left out because they were drawn for the exam, "
+            f"{retold + retold_lessons} because a review tells of them."
+        )
+    return Taken([*kept, *reviewed.learn], taught, reviewed, as_of, left_out)
+
+
+def _put_to_use_if_better(candidate: Path, output: Path, taken: Taken) -> None:
+    """Compare the tagger in use and the candidate on what was drawn at random; say what came of it."""
+    from config import definitions
+    from jobs.tag import live_tagger
+    from nlp.evaluation import compare
+    from nlp.export import put_to_use, tell_more
+    from nlp.minilm import Encoder, MiniLMTagger
+
+    new = MiniLMTagger(definitions.narratives(), definitions.assets(), Encoder(candidate))
+    exam = taken.reviewed
+    found = compare(live_tagger(), new, exam.exam_units, exam.exam_weights, core=definitions.CORE_NARRATIVES)
+    told = asdict(found) | {"new": "these weights"}  # their name is a hash of what is said here, too
+    more = {"learned_from": len(exam.learn), "as_of": taken.as_of.isoformat(), "left_out": taken.left_out}
+    card = tell_more(candidate, {"reviews": more | {"exam": told}})
+    if found.better:
+        put_to_use(candidate, output)
+    say(_told_of(found, card["name"]))
+    if found.better:
+        say(f"It lies in {output}. `STORYSHIFT_WEIGHTS={output} storyshift retag` reads the record by it.")
+    else:
+        say(f"It stays in {candidate}; {output} is as it was.")
+
+
+def _told_of(found: "Paired", name: str) -> str:
+    return (
+        f"{name} is {'better than' if found.better else 'not shown to be better than'} {found.old} on {found.n} texts "
+        f"drawn at random: macro-F1 {found.old_f1:.3f} -> {found.new_f1:.3f}, {found.difference:+.3f} (90 % interval "
+        f"{found.low:+.3f} to {found.high:+.3f}, p = {found.p:.3f}); of decisions in which one alone is right, "
+        f"{found.only_new_right} are the new one's, {found.only_old_right} the old one's (p = {found.mcnemar_p:.3f})."
+    )
 
 
 def _needs_train(error: ModuleNotFoundError) -> ConfigError:
@@ -86,7 +181,7 @@ def _needs_train(error: ModuleNotFoundError) -> ConfigError:
     )
 
 
-def _unlabelled(paths: list[Path], *, seed: int) -> list[str]:
+def unlabelled_texts(paths: list[Path], *, seed: int) -> list[str]:
     """Titles and summaries of archives, and windows of bodies; a sample, in an order that the seed gives."""
     from random import Random
 
@@ -95,7 +190,6 @@ def _unlabelled(paths: list[Path], *, seed: int) -> list[str]:
     from models.errors import BadRow
     from models.tags import Text
     from nlp.windows import windows
-    from storyshift.shell import now
 
     found: dict[str, None] = {}
     for path in paths:
@@ -144,11 +238,11 @@ def evaluate(
 
 def _out_of_fold() -> "list[Figures]":
     """What the card says of the training units themselves, each judged by a network that has not seen it."""
-    from config.definitions import WEIGHTS_CARD
+    from config.definitions import weights_card
     from nlp.evaluation import Figures, NarrativeFigures
 
-    card = json.loads(WEIGHTS_CARD.read_text())
-    told = card["about"].get("out_of_fold")
+    card = weights_card()
+    told = card.get("about", {}).get("out_of_fold")
     if told is None:
         return []
     rows = [NarrativeFigures(**row) for row in told["narratives"]]

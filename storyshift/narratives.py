@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 narratives_app = typer.Typer(help="The narratives that articles are tagged with.", no_args_is_help=True)
 Key = Annotated[str, typer.Argument(help="Its key, e.g. ai_bubble: small letters, digits and _.")]
-Examples = Annotated[Path, typer.Option(help="Texts that tell it, one a line; or .jsonl with a text in each line.")]
 RECENT, SHOWN = 1_000, 10
 
 
@@ -91,11 +90,16 @@ def narratives_add(
     key: Key,
     name: Annotated[str, typer.Option(help="What people call it, e.g. 'AI bubble'.")],
     definition: Annotated[str, typer.Option(help="What a text must tell to carry it, in a sentence.")],
-    examples: Examples,
+    examples: Annotated[
+        Path | None, typer.Option(help="Texts that tell it, one a line; or .jsonl with a text in each line.")
+    ] = None,
     counterexamples: Annotated[Path | None, typer.Option(help="Texts that only look like it, as --examples.")] = None,
     pole: Annotated[PoleName, typer.Option(help="For reading only: θ is made of the core narratives.")] = (
         PoleName.context
     ),
+    reviewed: Annotated[
+        bool, typer.Option("--reviewed", help="The examples are texts of which reviewers said whether they tell it.")
+    ] = False,
     form: Report = TextFormat.text,
 ) -> None:
     """Add a narrative told by examples to narratives.toml, if it finds at least half of those left out."""
@@ -104,7 +108,8 @@ def narratives_add(
     from nlp.own import assess
 
     definitions.refuse_narrative(key)
-    narrative = _narrative(name, definition, pole.value, examples, counterexamples)
+    given = _reviewed(key) if reviewed else ([], [])
+    narrative = _narrative(key, name, definition, pole.value, examples, counterexamples, given)
     assessment = assess(narrative, Encoder())
     enough = 2 * assessment.found.count >= assessment.found.n
     place = definitions.add_narrative(key, narrative) if enough else None
@@ -124,21 +129,56 @@ def narratives_add(
         say("note: the tagger in use reads no examples; STORYSHIFT_TAGGER=minilm does.")
 
 
-def _narrative(name: str, definition: str, pole: str, examples: Path, counterexamples: Path | None) -> "Narrative":
+def _narrative(
+    key: str,
+    name: str,
+    definition: str,
+    pole: str,
+    examples: Path | None,
+    counterexamples: Path | None,
+    reviewed: tuple[list[str], list[str]],
+) -> "Narrative":
     """Raises: BadInput, BadFile."""
     from config.definitions import LEAST_EXAMPLES, Narrative, distinct
 
     for option, value in (("--name", name), ("--definition", definition)):
         if not value.strip():
             raise BadInput(f"{option} is empty; say something that people will understand.")
-    told = _texts(examples)
-    if len(distinct(told)) < LEAST_EXAMPLES:
-        raise BadFile(
-            str(examples), f"holds {len(distinct(told))} distinct texts; a narrative needs {LEAST_EXAMPLES} examples."
+    told, near = reviewed
+    if examples is None and not (told or near):
+        raise BadInput("Name a file with --examples, or --reviewed for what reviewers have said.")
+    told = told + (_texts(examples) if examples is not None else [])
+    near = near + (_texts(counterexamples) if counterexamples is not None else [])
+    n = len(distinct(told))
+    if n < LEAST_EXAMPLES and examples is not None and not reviewed[0]:
+        raise BadFile(str(examples), f"holds {n} distinct texts; a narrative needs {LEAST_EXAMPLES} examples.")
+    if n < LEAST_EXAMPLES:
+        beside = f", with {examples}," if examples is not None else ""
+        raise BadInput(
+            f"Of {n} distinct texts reviewers have said{beside} that they tell {key}; a narrative needs "
+            f"{LEAST_EXAMPLES} examples."
         )
-    near = _texts(counterexamples) if counterexamples is not None else []
     said = {"name": name, "definition": definition, "pole": pole, "examples": told, "counterexamples": near}
     return Narrative.model_validate(said)
+
+
+def _reviewed(key: str) -> tuple[list[str], list[str]]:
+    """Texts that tell the narrative as reviewers say, and such as do not. Raises: BadInput."""
+    from config.definitions import distinct
+    from services.learning import examples_of
+
+    with open_database().read() as session:
+        found = examples_of(session, key, now=now())
+    told, near = (distinct(" ".join(text.split()) for text in texts) for texts in found)
+    if not told:
+        raise BadInput(
+            f"No reviewer has said of a text that it tells {key}. Search for such texts on the page of reviews first."
+        )
+    say(
+        f"Reviewers said of {len(told)} texts that they tell {key}: its examples; and of {len(near)} that they do not: "
+        "its counterexamples."
+    )
+    return told, near
 
 
 def _texts(path: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """`storyshift tag` by the shipped weights, `evaluate` and `train`, as a person calls them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ from conftest import needs
 from test_cli import Shell, shell  # noqa: F401 - a fixture
 
 from config.definitions import WEIGHTS_CARD
+from jobs.tag import baseline_tagger, tag_untagged
+from models.database import Database
+from storyshift.shell import now
 
 CARD = json.loads(WEIGHTS_CARD.read_text())
 NAME = CARD["name"]
@@ -139,3 +143,71 @@ def test_retag_reads_all_history_and_leaves_what_others_said(minilm: Shell) -> N
         out, _ = minilm("series", "--narrative", "safe_haven", "--tagger", tagger, "--format", "json")
         assert [row["intensity"] for row in json.loads(out)["data"] if row["n_stories"]] == [1.0]
     assert "'oracle' is no tagger; it must be minilm" in minilm("retag", "--tagger", "oracle", code=2)[1]
+
+
+@pytest.fixture
+def other_weights(tmp_path: Path) -> Path:
+    """Weights that say that everything tells of safe havens, as another card names them."""
+    folder = tmp_path / "other"
+    shutil.copytree(WEIGHTS_CARD.parent, folder)
+    card = CARD | {"name": "minilm@other", "thresholds": CARD["thresholds"] | {"safe_haven": 0.0}}
+    card |= {"first_look_from": -1e9, "first_look_body_from": -1e9}
+    card["calibration"] = CARD["calibration"] | {"shift": [9.0, *CARD["calibration"]["shift"][1:]]}
+    assert CARD["narratives"][0] == "safe_haven"
+    (folder / "card.json").write_text(json.dumps(card))
+    return folder
+
+
+def test_other_weights_read_the_record_beside_what_the_first_said(minilm: Shell, other_weights: Path) -> None:
+    titles = [LABELLED["text"], "Museum opens a new wing"]
+    rows = [{"published_at": "2020-03-09", "title": title, "outlet": "Wire"} for title in titles]
+    (minilm.folder / "news.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    minilm("import", "news", "news.jsonl")
+    minilm("tag")
+    minilm.environment["STORYSHIFT_WEIGHTS"] = str(other_weights)
+    assert "2 texts tagged by minilm@other" in minilm("retag")[1]
+    assert "0 texts tagged by minilm@other" in minilm("retag")[1]
+
+    def carrying(*words: str) -> tuple[str, list[int]]:
+        out, _ = minilm("series", "--narrative", "safe_haven", *words, "--format", "json")
+        answer = json.loads(out)
+        return answer["meta"]["tagger"], [row["n_carrying"] for row in answer["data"] if row["n_stories"]]
+
+    assert carrying() == ("minilm@other", [2])
+    assert carrying("--tagger", NAME) == (NAME, [1])
+    del minilm.environment["STORYSHIFT_WEIGHTS"]
+    assert carrying() == (NAME, [1])
+    assert carrying("--tagger", "minilm@other") == ("minilm@other", [2])
+
+
+def test_weights_that_are_not_there_are_a_setting_that_is_wrong(minilm: Shell) -> None:
+    minilm.environment["STORYSHIFT_WEIGHTS"] = "nowhere"
+    _, err = minilm("tag", code=2)
+    assert "(FileNotFoundError at nowhere/card.json). Set STORYSHIFT_WEIGHTS to their folder" in err
+
+
+def test_retag_that_is_killed_goes_on_where_it_was(minilm: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"published_at": "2020-03-09", "title": f"Fear in town {n}", "outlet": "Wire"} for n in range(7)]
+    (minilm.folder / "news.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    minilm("import", "news", "news.jsonl")
+    monkeypatch.setattr("jobs.tag.BATCH", 2)
+    database = Database.open(minilm.environment["STORYSHIFT_DATABASE_URL"])
+    tagger = baseline_tagger()
+    told: list[tuple[int, int]] = []
+
+    class Killed(Exception):
+        pass
+
+    def until_killed(done: int, of: int) -> None:
+        told.append((done, of))
+        if done == 4:
+            raise Killed
+
+    with pytest.raises(Killed):
+        tag_untagged(database, tagger, clock=now, progress=until_killed)
+    told_then = list(told)
+    told.clear()
+    assert tag_untagged(database, tagger, clock=now, progress=lambda *pair: told.append(pair)) == 3
+    database.close()
+    assert (told_then, told) == ([(2, 7), (4, 7)], [(2, 3), (3, 3)])
+    assert "0 texts tagged by keywords@1" in minilm("retag", "--tagger", "keywords")[1]

@@ -3,10 +3,13 @@
 import json
 import re
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fakes import found_article
 from fastapi.testclient import TestClient
+from sqlmodel import select
 from test_cli import Shell
 from test_nlp_own import BUBBLE, PlantedEncoder
 from typer.testing import CliRunner
@@ -14,7 +17,12 @@ from typer.testing import CliRunner
 from api.app import create_app
 from config import definitions
 from config.definitions import WEIGHTS_CARD
+from models.articles import Revision
 from models.database import Database
+from models.reviews import Judgement, SaidNarrative
+from models.store.articles import add_articles
+from models.store.tags import tags_of
+from services.review import Given, QueueQuestion, queue, record_review
 from storyshift.narratives import narratives_app
 from storyshift.shell import now
 
@@ -160,3 +168,73 @@ def test_to_the_tagger_of_phrases_an_entry_without_phrases_is_never_there(shell:
     out, _ = shell("tag", "--input", "-", given=json.dumps({"id": "1", "title": NEWS[0]}))
     assert json.loads(out)["tagger"] == "keywords@1"
     assert "ai_bubble" not in json.loads(out)["narratives"]
+
+
+# -- from what reviewers said -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reviewed(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A store of the documented texts, and the settings of the shell in this process."""
+    for name in ("STORYSHIFT_CONFIG_DIR", "STORYSHIFT_DATABASE_URL"):
+        monkeypatch.setenv(name, shell.environment[name])
+    monkeypatch.setenv("STORYSHIFT_TAGGER", "minilm")
+    definitions.forget()
+    database = Database.open(shell.environment["STORYSHIFT_DATABASE_URL"])
+    told, near = DOCUMENTED["examples"][:16], DOCUMENTED["counterexamples"][:4]
+    with database.write() as session:
+        titles = [f"{title} (AI)" for title in (*told, *near)] + NEWS
+        found = [found_article(title, now() - timedelta(hours=n + 1)) for n, title in enumerate(titles)]
+        add_articles(session, found, now=now())
+    return database
+
+
+def search_and_review(database: Database, n: int) -> None:
+    """The first n that a search brings: whether they tell of ai_bubble, which nothing defines."""
+    told = {f"{title} (AI)": True for title in DOCUMENTED["examples"]}
+    question = QueueQuestion(slices=("search",), search="(AI)", narrative="ai_bubble", limit=50)
+    with database.write() as session:
+        for item in queue(session, question, "ann", now=now()).data[:n]:
+            holds = told.get(item.article.title, False)
+            judgement = Judgement({"ai_bubble": SaidNarrative(0) if holds else None})
+            given = Given(f"u{item.article.id}", item.article.revision_id, "search", judgement, whole=False)
+            record_review(session, given, "ann", now=now())
+
+
+def test_a_narrative_is_added_from_what_reviewers_found_by_search_and_tags_the_record(
+    shell: Shell, reviewed: Database, tmp_path: Path
+) -> None:
+    shell("tag")
+    search_and_review(reviewed, 20)
+    _, err = shell(*ADD, "--reviewed")
+    assert "Reviewers said of 16 texts that they tell ai_bubble: its examples; and of 4 that they do not" in err
+    written = tomllib.loads((tmp_path / "own" / "narratives.toml").read_text(encoding="utf-8"))["narratives"]
+    assert set(written["ai_bubble"]["examples"]) == {f"{title} (AI)" for title in DOCUMENTED["examples"][:16]}
+    assert set(written["ai_bubble"]["counterexamples"]) == {
+        f"{title} (AI)" for title in DOCUMENTED["counterexamples"][:4]
+    }
+    definitions.forget()
+    name = definitions.live_tagger_name()
+    assert f"23 texts tagged by {name}" in shell("retag")[1]
+    with reviewed.read() as session:
+        (new,) = session.scalars(select(Revision.id).where(Revision.title == NEWS[0])).all()
+        told = [tag.narrative for tag in tags_of(session, [new or 0], name)[0][new or 0] if tag.label]
+    assert "ai_bubble" in told
+    reviewed.close()
+
+
+def test_too_few_reviews_make_no_narrative(shell: Shell, reviewed: Database, tmp_path: Path) -> None:
+    assert "No reviewer has said of a text that it tells ai_bubble." in shell(*ADD, "--reviewed", code=2)[1]
+    search_and_review(reviewed, 9)
+    reviewed.close()
+    _, err = shell(*ADD, "--reviewed", code=2)
+    assert "Of 9 distinct texts reviewers have said that they tell ai_bubble; a narrative needs 10 examples" in err
+    assert list((tmp_path / "own").iterdir()) == []
+    assert "Name a file with --examples, or --reviewed" in shell(*ADD, code=2)[1]
+    with (tmp_path / "more.txt").open("w") as more:
+        more.write("\n".join(DOCUMENTED["examples"][16:]))
+    shell(*ADD, "--reviewed", "--examples", "more.txt")
+    assert (
+        len(tomllib.loads((tmp_path / "own" / "narratives.toml").read_text())["narratives"]["ai_bubble"]["examples"])
+        == 13
+    )

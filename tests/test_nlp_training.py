@@ -3,18 +3,27 @@
 import json
 import random
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
 from conftest import FILLERS, needs
+from fakes import found_article
 from test_cli import Shell, shell  # noqa: F401 - a fixture
+from test_services_learning import FIRST, draw, judge
 
 from config import definitions
 from config.definitions import Asset, Narrative
-from models.tags import Tagged, Text
+from jobs.cluster import Clusterer
+from models.database import Database
+from models.errors import BadFile, BadInput
+from models.reviews import SaidNarrative
+from models.store.articles import add_articles
+from models.tags import NarrativeScore, Tagged, Text
 from nlp.evaluation import Figures, NarrativeFigures
 from nlp.minilm import Encoder, MiniLMTagger
 from nlp.units import Judgement, Unit
@@ -105,12 +114,14 @@ def train(folder: Path, encoder: Path, *, seed: int = SEED, stop_in: str = "") -
     return Trained(output, work, card, list(stages))
 
 
+STEPS = {"EPOCHS": 24, "BATCH": 24, "RATE": 1e-3, "HEAD_RATE": 2e-2, "DIRECTION_LOSS": 3.0, "MODALITY_LOSS": 3.0}
+"""So tiny a network, of random weights, learns in fewer and greater steps."""
+
+
 @pytest.fixture(scope="module")
 def trained(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
-    """So tiny a network, of random weights, learns in fewer and greater steps."""
-    steps = {"EPOCHS": 24, "BATCH": 24, "RATE": 1e-3, "HEAD_RATE": 2e-2, "DIRECTION_LOSS": 3.0, "MODALITY_LOSS": 3.0}
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in steps.items():
+        for name, value in STEPS.items():
             patch.setattr(training, name, value)
         yield train(tmp_path_factory.mktemp("trained"), encoder)
 
@@ -226,6 +237,71 @@ def test_the_same_seed_gives_the_same_card_though_training_was_stopped(
     assert other.card["name"] != whole.card["name"]
 
 
+def inputs(folder: Path, encoder: Path, **other: object) -> object:
+    """The work folder of a training, claimed for its inputs."""
+    found = {"units": UNITS[:9], "lessons": LESSONS[:3], "unlabelled": UNLABELLED[:3], "seed": SEED} | other
+    seed = found.pop("seed")
+    trainer = training.Trainer(encoder, list(NARRATIVES), list(ASSETS), seed=seed, work=folder)
+    trainer.claim(**found)
+    return trainer
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"units": UNITS[:8]},
+        {"units": [*UNITS[:8], replace(UNITS[8], text="other words")]},
+        {"units": [*UNITS[:8], replace(UNITS[8], narratives={"liquidity": Judgement(-1)})]},
+        {"lessons": []},
+        {"unlabelled": UNLABELLED[:2]},
+        {"seed": SEED + 1},
+    ],
+)
+def test_stages_that_were_made_of_other_inputs_are_refused(
+    encoder: Path, tmp_path: Path, other: dict[str, object]
+) -> None:
+    inputs(tmp_path, encoder)
+    inputs(tmp_path, encoder)
+    with pytest.raises(BadFile, match="holds stages of other texts, labels, lessons, seed or encoder; name another"):
+        inputs(tmp_path, encoder, **other)
+    inputs(tmp_path, encoder)
+
+
+def test_stages_of_which_nobody_knows_what_they_were_made_of_are_refused(encoder: Path, tmp_path: Path) -> None:
+    (tmp_path / "fold-0.pt").write_bytes(b"of an earlier version")
+    with pytest.raises(BadFile, match="holds stages of other"):
+        inputs(tmp_path, encoder)
+    (tmp_path / "fold-0.pt").unlink()
+    inputs(tmp_path, encoder)
+
+
+def test_a_stage_that_is_killed_while_it_is_written_is_not_there(tmp_path: Path) -> None:
+    def torn(file: IO[bytes]) -> None:
+        file.write(b"half")
+        raise Stopped
+
+    for before in (None, b"whole"):
+        with pytest.raises(Stopped):
+            training.write_whole(tmp_path / "fold-0.pt", torn)
+        assert (tmp_path / "fold-0.pt").exists() == (before is not None)
+        training.write_whole(tmp_path / "fold-0.pt", lambda file: file.write(b"whole"))
+    assert (tmp_path / "fold-0.pt").read_bytes() == b"whole"
+
+
+def test_weights_are_put_to_use_whole_and_what_else_lies_there_stays(tmp_path: Path) -> None:
+    candidate, output = tmp_path / "candidate", tmp_path / "in" / "use"
+    candidate.mkdir()
+    (candidate / "card.json").write_text("new")
+    needs("nlp.export").put_to_use(candidate, output)
+    (output / "MODEL_CARD.md").write_text("ours")
+    (output / "card.json").write_text("old")
+    output.rename(tmp_path / "in" / "use.old")  # killed between the renames
+    (tmp_path / "in" / "use.new").mkdir()
+    needs("nlp.export").put_to_use(candidate, output)
+    assert {file.name: file.read_text() for file in output.iterdir()} == {"card.json": "new", "MODEL_CARD.md": "ours"}
+    assert [folder.name for folder in output.parent.iterdir()] == ["use"]
+
+
 # -- storyshift train -------------------------------------------------------------------------------------------------
 
 
@@ -271,3 +347,99 @@ def test_train_names_what_cannot_be_read(shell: Shell, files: Path, encoder: Pat
     assert "lessons/b.jsonl, line 1: is not a labelled text" in err
     _, err = shell("train", *options, "--encoder", "lessons", code=1)
     assert "lessons: is no folder with an encoder: it has no tokenizer.json." in err
+
+
+# -- storyshift train --reviews ---------------------------------------------------------------------------------------
+
+LEARNED, EXAMINED = range(300, 330), range(400, 410)
+"""Texts by their n: reviewed, and drawn at random and read; these twelve times each, with a number of its own."""
+
+
+def tell(url: str, *, read: int) -> None:
+    """A store in which LEARNED are reviewed, and of the exam the first `read`."""
+    exam = [f"{text(n)} in round {part}" for n in EXAMINED for part in range(12)]
+    texts = [*(text(n) for n in LEARNED), *exam]
+    database = Database.open(url)
+    with database.write() as session:
+        found = [found_article(words, FIRST + timedelta(hours=n)) for n, words in enumerate(texts)]
+        add_articles(session, found, now=FIRST)
+    Clusterer(database).cluster()
+    with database.write() as session:
+        places = [(len(LEARNED) + n + 1, 1.0) for n in range(len(exam))]
+        draw(session, "keywords@1", *places, of=len(exam))
+        for n, words in enumerate(texts[: len(LEARNED) + read]):
+            rule = unit("", words)
+            held = {key: SaidNarrative(said.direction, said.modality) for key, said in rule.narratives.items()}
+            judge(session, n + 1, dict.fromkeys(definitions.narratives()) | held, rule.assets)
+    database.close()
+
+
+def learn(files: Path, encoder: Path, **other: object) -> None:
+    options = {"labels": files / "labels.jsonl", "encoder": encoder, "output": files / "out", "work": files / "work"}
+    options |= {"lessons": files / "lessons", "unlabelled": [files / "news.jsonl"], "seed": SEED}
+    learning.train(**options | other, reviews=True)
+
+
+class Knows:
+    """A tagger that says what the rule says."""
+
+    name = "knows@1"
+
+    def tag(self, texts: Iterable[Text]) -> Iterator[Tagged]:
+        for one in texts:
+            told = unit("", one.fields["text"]).narratives
+            yield Tagged(one.id, tuple(NarrativeScore(key, 0.9, True, 1, None, ()) for key in told), ())
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered")  # of narratives and assets that no unit carries
+def test_a_tagger_that_learns_from_reviews_is_put_to_use_if_it_is_better_on_what_was_drawn_at_random(
+    files: Path, encoder: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in STEPS.items():
+        monkeypatch.setattr(training, name, value)
+    monkeypatch.setenv("STORYSHIFT_DATABASE_URL", sqlite_url)
+    definitions.forget()
+    tell(sqlite_url, read=120)
+    exam = asdict(unit("examined", f"{text(400)} in round 3"))
+    retold = asdict(replace(unit("retold", text(LEARNED[0])), narratives={}))
+    with (files / "labels.jsonl").open("a") as labels:
+        labels.writelines(f"\n{json.dumps(row)}" for row in (exam, retold))
+    learn(files, encoder)
+    err = capsys.readouterr().err
+    assert "30 reviewed texts to learn from, as of" in err
+    assert "120 drawn at random and read are the exam (72 carry a core narrative)." in err
+    assert "1 are left out because they were drawn for the exam, 1 because a review tells of them." in err
+    assert "69 labelled units, 1 lessons" in err
+    candidate, card = files / "work" / "candidate", Encoder(files / "out").card
+    assert f"{card['name']} is better than keywords@1 on 120 texts drawn at random: macro-F1 0.0" in err
+    assert f"It lies in {files / 'out'}. `STORYSHIFT_WEIGHTS={files / 'out'} storyshift retag` reads" in err
+    told = card["about"]["reviews"]
+    assert (told["learned_from"], told["left_out"], told["exam"]["n"], told["exam"]["better"]) == (30, 1, 120, True)
+    assert json.loads((candidate / "card.json").read_text()) == card
+
+    (files / "out" / "card.json").write_text("in use")
+    monkeypatch.setattr("jobs.tag.live_tagger", Knows)
+    database = Database.open(sqlite_url)
+    with database.write() as session:  # what came since the training began is not taken in
+        judge(session, 1, dict.fromkeys(definitions.narratives()), {}, at=datetime.now(UTC))
+    database.close()
+    learn(files, encoder)
+    err = capsys.readouterr().err
+    assert "is not shown to be better than knows@1 on 120 texts" in err
+    assert f"It stays in {candidate}; {files / 'out'} is as it was." in err
+    assert (files / "out" / "card.json").read_text() == "in use"
+
+
+def test_reviews_that_do_not_suffice_are_told_before_anything_is_trained(
+    files: Path, encoder: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORYSHIFT_DATABASE_URL", sqlite_url)
+    definitions.forget()
+    with pytest.raises(BadInput, match="There is no review to learn from"):
+        learn(files, encoder)
+    tell(sqlite_url, read=60)
+    with pytest.raises(
+        BadInput, match="The exam is too small .*: 36 of 60 texts that carry a core narrative, among 60"
+    ):
+        learn(files, encoder)
+    assert not (files / "work").exists()

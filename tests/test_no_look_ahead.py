@@ -343,7 +343,7 @@ def test_whatever_is_asked_would_be_answered_otherwise_if_it_knew_more(database:
     past = [one for one in world if one.at <= then]
     known = [one.what.found for one in past if isinstance(one.what, Brought)]
     learnt: list[Brought | Closed | FoundPoint | Drawn | Reviewed] = [Drawn()]
-    for found in known[-300:]:
+    for found in known[-100:]:
         said = f"safe_haven- fiscal_stress+ {random.choice(['XAU=1', 'BTC=-1'])}:"
         learnt += [Reviewed(found.identity, said), Reviewed(found.identity, "safe_haven+ BTC:", "bob", blind=True)]
     for ago in range(120):

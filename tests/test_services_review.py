@@ -341,17 +341,18 @@ def test_quality_is_told_in_every_format(served: Served) -> None:
     assert client.get("/v1/quality", params={"by": "moon"}).status_code == 422
 
 
-def test_a_second_reader_makes_agreement_known(served: Served) -> None:
+def test_the_agreement_of_two_who_read_forty_texts_blind_is_that_by_hand(served: Served) -> None:
     client, headers = served
     for who, slice_ in (("ann", "chosen"), ("bob", "second")):
-        for revision in range(1, 11):
-            holds = revision <= 5 if who == "ann" else revision <= 4
+        for revision in range(1, 41):
+            holds = revision <= 20 if who == "ann" else revision <= 16 or revision == 21
             narratives = {"safe_haven": {"direction": 1}} if holds else {}
             said = body(revision, uid=f"{who}{revision}", slice=slice_, narratives=narratives)
             assert client.post("/v1/reviews", json=said, headers=headers[who]).status_code == 201
     rows = client.get("/v1/quality/agreement").json()["data"]
     haven = next(row for row in rows if (row["of"], row["key"]) == ("narrative", "safe_haven"))
-    # by hand: 2 of 20 values lie in a pair that differs; 9 say yes and 11 no
-    assert haven["alpha"] == pytest.approx(1 - (2 / 20) / (2 * 9 * 11 / (20 * 19)), abs=1e-6)
-    assert (haven["n"], haven["n_reviewers"], haven["agreed"]) == (10, 2, 0.9)
-    assert [one["title"] for one in haven["disputed"]] == ["story 4 of its own kind"]
+    # by hand: 10 of 80 values lie in a pair that differs; 37 say yes and 43 no
+    assert haven["alpha"] == pytest.approx(1 - (10 / 80) / (2 * 37 * 43 / (80 * 79)), abs=1e-6)
+    assert haven["low"] < haven["alpha"] < haven["high"]
+    assert (haven["n"], haven["n_reviewers"], haven["agreed"]) == (40, 2, 0.875)
+    assert [one["title"] for one in haven["disputed"]] == [f"story {n} of its own kind" for n in (16, 17, 18, 19, 20)]

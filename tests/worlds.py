@@ -326,20 +326,18 @@ def a_world(
 
 
 def _reviews(random: Random, news: list[Known], days: int) -> Iterable[Known]:
-    """Three draws for audit, and readings of a fifth of the articles in the second half, a few of them twice."""
-    for part in (0.5, 0.6, 0.7):
-        yield Known(FIRST + part * days * DAY, Drawn())
-    for one in news:
-        if not isinstance(one.what, Brought) or random.random() > 0.2:
-            continue
-        at = FIRST + timedelta(days=random.uniform(days / 2, days))
-        if at <= one.at:
-            continue
-        yield Known(at, Reviewed(one.what.found.identity, f"{label(random)}:"))
-        if random.random() < 0.2:
-            yield Known(at + HOUR, Reviewed(one.what.found.identity, f"{label(random)}:", "bob", blind=True))
-        if random.random() < 0.1:
-            yield Known(at + 2 * HOUR, Undone())
+    """Four evenings on which stories are drawn for audit, and thirty articles are read, some of them twice."""
+    for part in (0.5, 0.65, 0.8, 0.95):
+        evening = FIRST + part * days * DAY
+        yield Known(evening, Drawn())
+        known = [one.what.found.identity for one in news if isinstance(one.what, Brought) and one.at <= evening]
+        for n, identity in enumerate(random.sample(known, min(30, len(known)))):
+            at = evening + n * MINUTE
+            yield Known(at, Reviewed(identity, f"{label(random)}:"))
+            if n % 5 == 0:
+                yield Known(at + timedelta(seconds=20), Reviewed(identity, f"{label(random)}:", "bob", blind=True))
+            if n % 10 == 0:
+                yield Known(at + timedelta(seconds=40), Undone())
 
 
 def _news(random: Random, days: int, a_day: int, panic_from: int) -> Iterable[Known]:

@@ -146,7 +146,7 @@ def test_from_an_archive_to_the_numbers(shell: Shell, tmp_path: Path) -> None:
     rows = pd.read_csv(io.StringIO(out))
     assert list(rows.columns) == columns(IntensityPoint)
     assert rows.groupby("narrative")["n_carrying"].sum().to_dict() == {"safe_haven": 1, "liquidity": 1}
-    assert err == ""
+    assert err == "audit: as tagged: safe_haven, liquidity (0 stories read at random; see `storyshift quality`).\n"
     found = json.loads(shell("shift", "--bucket", "week", "--format", "json")[0])
     assert list(found["data"][0]) == columns(ShiftPoint)
     assert found["data"][-1]["state"] == "warming_up"

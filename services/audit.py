@@ -106,8 +106,11 @@ def readings(session: Session, tagger: str, *, as_of: datetime) -> Readings | No
     narratives, assets = tag_store.tags_of(session, revisions, tagger)
     said: dict[int, dict[str, StandingLabel]] = defaultdict(dict)
     named: dict[int, dict[str, StandingLabel]] = defaultdict(dict)
+    by_search = review_store.searched(session, revisions)
     for revision, labels in review_store.labels_of(session, revisions, as_of=as_of).items():
         for label in labels:
+            if label.review_id in by_search:  # what a search finds is no random part of what was drawn
+                continue
             (said if label.kind == "narrative" else named)[revision][label.key] = label
     return Readings(
         drawn=drawn,

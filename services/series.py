@@ -194,6 +194,12 @@ def history(session: Session, question: Question, scope: Scope) -> story_store.S
     return story_store.story_frames(session, seen, list(POLES.all), outlets_apart=True)
 
 
+def audited_poles(session: Session, question: Question, scope: Scope) -> Audited:
+    """What the audit says of the building labels of θ's narratives, of those that are defined."""
+    keys = [key for key in POLES.all if key in definitions.narratives()]
+    return audited(session, question.tagger, keys, as_of=scope.as_of, building=True)
+
+
 def prior_of(question: Question) -> Prior | None:
     """The usual rates to start from, where they are asked for. Raises: ConfigError."""
     return definitions.prior_rates(question.tagger).rates if question.prior_rates else None
@@ -201,7 +207,7 @@ def prior_of(question: Question) -> Prior | None:
 
 def _shift(session: Session, question: Question, scope: Scope) -> Answer:
     frames = history(session, question, scope)
-    found = audited(session, question.tagger, POLES.all, as_of=scope.as_of, building=True)
+    found = audited_poles(session, question, scope)
     points = shift_points(
         frames.totals,
         frames.carried,

@@ -18,8 +18,7 @@ from models.errors import BadInput
 from models.store import prices as price_store
 from models.store import stories as story_store
 from services.answers import Answer
-from services.audit import audited
-from services.series import Question, Scope, history, prior_of, scope_of
+from services.series import Question, Scope, audited_poles, history, prior_of, scope_of
 
 SINCE = {"return_btc": "BTC", "return_gold": "XAU", "return_silver": "XAG"}
 CAUSES, STORIES = 5, 5
@@ -92,7 +91,7 @@ def _record(session: Session, question: Question, scope: Scope, *, until: dateti
     totals, carried = (frame[frame["hour"] < pd.Timestamp(last)] for frame in (frames.totals, frames.carried))
     if totals.empty:
         return None
-    found = audited(session, question.tagger, POLES.all, as_of=scope.as_of, building=True)
+    found = audited_poles(session, question, scope)
     return record_of(totals, carried, prior=prior_of(question), corrections=found.corrections)
 
 

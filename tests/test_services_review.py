@@ -156,6 +156,33 @@ def test_a_search_finds_titles_for_a_narrative_that_need_not_exist(database: Dat
             queue(session, asked(slices=("search",), search="x", narrative="Ä"), "ann", now=now)
 
 
+def test_a_search_keeps_nothing_out_of_the_audit_nor_the_audit_out_of_a_search(
+    database: Database, now: datetime
+) -> None:
+    told(database, *(f"the AI bubble, part {n} of its own kind" for n in range(4)), now=now)
+    scored(database, now, {})
+    search = {"slices": ("search",), "search": "bubble", "narrative": "ai_bubble"}
+    with database.write() as session:
+        draw_round(session, LIVE, now=now)
+        partly = Judgement({"ai_bubble": HAVEN})
+        record_review(session, Given("s", 1, "search", partly, whole=False), "ann", now=now)
+        record_review(session, Given("t", 2, "search", CALM, skipped="cannot tell"), "ann", now=now)
+        assert {revision for _, revision in shown(session, "ann", now, slices=("audit",))} == {1, 2, 3, 4}
+        record_review(session, given(3), "ann", now=now)
+        assert {revision for _, revision in shown(session, "ann", now, **search)} == {3, 4}
+        assert progress(session, "ann", now=now).by_slice == {"search": 2, "chosen": 1}
+
+
+def test_what_was_drawn_is_read_in_the_order_drawn_and_not_as_doubtful(database: Database, now: datetime) -> None:
+    told(database, *(f"story {n} of its own kind" for n in range(100)), now=now)
+    scored(database, now, dict.fromkeys(range(1, 101), 0.4))
+    with database.write() as session:
+        draw_round(session, LIVE, now=now, size=60)
+        drawn = set(review_store.to_audit(session, LIVE, "ann", limit=100))
+        doubtful = {revision for _, revision in shown(session, "ann", now, slices=("uncertain",), limit=50)}
+    assert (len(drawn), len(doubtful), drawn & doubtful) == (60, 40, set())
+
+
 def test_what_was_taken_down_is_not_shown_and_not_reviewed(database: Database, now: datetime) -> None:
     told(database, "a story of some kind", now=now)
     scored(database, now, {1: 0.5})

@@ -203,6 +203,15 @@ def labels_of(session: Session, revision_ids: Sequence[int], *, as_of: datetime)
 # -- reading reviews -------------------------------------------------------------------------------------------------
 
 
+def searched(session: Session, revision_ids: Sequence[int]) -> set[int]:
+    """Ids of the reviews of these revisions that came of a search."""
+    found: set[int] = set()
+    for part in chunks(revision_ids):
+        query = select(col(Review.id)).where(col(Review.revision_id).in_(part), col(Review.slice) == "search")
+        found.update(one for one in session.scalars(query) if one is not None)
+    return found
+
+
 def get_review(session: Session, review_id: int) -> Review | None:
     return session.get(Review, review_id)
 
@@ -242,10 +251,13 @@ def count_reviews(session: Session, *, as_of: datetime) -> list[tuple[str, str, 
 
 
 def not_yet_read_by(reviewer: str, revision_id: Any) -> ColumnElement[bool]:
-    """Whether the reviewer has not yet said anything of the revision, skipped or not."""
+    """Whether the reviewer has not yet read the revision as a whole, or skipped it."""
     own = aliased(Review)
     return ~exists().where(
-        col(own.revision_id) == revision_id, col(own.reviewer) == reviewer, col(own.undone_at).is_(None)
+        col(own.revision_id) == revision_id,
+        col(own.reviewer) == reviewer,
+        col(own.undone_at).is_(None),
+        col(own.slice) != "search",
     )
 
 
@@ -356,13 +368,11 @@ def draws(session: Session, tagger: str, *, as_of: datetime) -> pd.DataFrame:
 
 def to_audit(session: Session, tagger: str, reviewer: str, *, limit: int) -> list[int]:
     """Revisions drawn that nobody has judged and that the reviewer has not skipped, in the order drawn."""
-    judged = exists().where(
-        col(StandingLabel.revision_id) == AuditDraw.revision_id, col(StandingLabel.stands_until).is_(None)
-    )
     query = (
         select(col(AuditDraw.revision_id))
         .join(AuditRound, col(AuditRound.id) == AuditDraw.round_id)
-        .where(col(AuditRound.tagger) == tagger, ~judged, not_yet_read_by(reviewer, col(AuditDraw.revision_id)))
+        .where(col(AuditRound.tagger) == tagger, _unjudged(AuditDraw.revision_id))
+        .where(not_yet_read_by(reviewer, AuditDraw.revision_id))
         .order_by(col(AuditDraw.round_id), col(AuditDraw.place))
     )
     return list(dict.fromkeys(session.scalars(query.limit(limit))))
@@ -379,6 +389,7 @@ def uncertain(session: Session, tagger: str, reviewer: str, *, as_of: datetime, 
             col(NarrativeTag.tagger) == tagger,
             col(NarrativeTag.score).between(0.2, 0.8),
             _unjudged(among.c.revision_id),
+            ~_drawn(among.c.revision_id),
             not_yet_read_by(reviewer, among.c.revision_id),
         )
         .group_by(among.c.revision_id)
@@ -413,6 +424,7 @@ def disagreements(
         .where(
             or_(only(ours, tagger, theirs, other), only(theirs, other, ours, tagger)),
             _unjudged(among.c.revision_id),
+            ~_drawn(among.c.revision_id),
             not_yet_read_by(reviewer, among.c.revision_id),
         )
         .order_by(among.c.event_at.desc(), among.c.revision_id)
@@ -435,6 +447,8 @@ def for_second_reading(session: Session, reviewer: str, *, as_of: datetime, limi
             ~exists().where(
                 col(other.revision_id) == Review.revision_id,
                 col(other.undone_at).is_(None),
+                col(other.skipped).is_(None),
+                col(other.slice) != "search",
                 col(other.reviewer) != Review.reviewer,
             ),
         )
@@ -454,11 +468,19 @@ def found_by(
     judged = exists().where(
         col(said.revision_id) == Revision.id, col(said.key) == narrative, col(said.stands_until).is_(None)
     )
+    own = aliased(Review)
+    skipped = exists().where(
+        col(own.revision_id) == Revision.id,
+        col(own.reviewer) == reviewer,
+        col(own.slice) == "search",
+        col(own.undone_at).is_(None),
+        col(own.skipped).is_not(None),
+    )
     query = (
         select(col(Revision.id), col(Revision.title))
         .join(Article, col(Article.id) == Revision.article_id)
         .where(col(Article.known_at) <= as_of, col(Revision.seen_at) <= as_of, ~judged)
-        .where(not_yet_read_by(reviewer, Revision.id))
+        .where(~skipped)
         .order_by(col(Article.event_at).desc(), col(Revision.id).desc())
     )
     for word in words:
@@ -471,7 +493,18 @@ def found_by(
 
 
 def _unjudged(revision_id: Any) -> ColumnElement[bool]:
-    return ~exists().where(col(StandingLabel.revision_id) == revision_id, col(StandingLabel.stands_until).is_(None))
+    """Whether nobody has judged the revision as a whole: whoever searched has judged one narrative alone."""
+    return ~exists().where(
+        col(StandingLabel.revision_id) == revision_id,
+        col(StandingLabel.kind) == "asset",
+        col(StandingLabel.key) == EVERY_OTHER,
+        col(StandingLabel.stands_until).is_(None),
+    )
+
+
+def _drawn(revision_id: Any) -> ColumnElement[bool]:
+    """Those come in the order in which they were drawn: of a round half read, the doubtful must not come first."""
+    return exists().where(col(AuditDraw.revision_id) == revision_id)
 
 
 def revisions_by_hash(session: Session, hashes: Collection[str]) -> dict[str, int]:

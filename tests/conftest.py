@@ -23,6 +23,8 @@ from models.database import Database
 POSTGRES = os.environ.get("STORYSHIFT_TEST_POSTGRES_URL", "postgresql://127.0.0.1:5432/test")
 REQUIRED = os.environ.get("STORYSHIFT_TEST_REQUIRE", "").split(",")
 MANY = 5_000
+os.environ["STORYSHIFT_TAGGER"] = "keywords"
+"""At all times: a server that outlives a test answers between two of them too, and keeps what it has read of this."""
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -34,7 +36,7 @@ def needs(module: str) -> ModuleType:
 @pytest.fixture(autouse=True)
 def _settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No setting of the machine reaches a test, and none of a test the next. Feeds may lie on loopback; phrases tag."""
-    for name in [name for name in os.environ if name.startswith("STORYSHIFT_")]:
+    for name in [name for name in os.environ if name.startswith("STORYSHIFT_") and name != "STORYSHIFT_TAGGER"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("STORYSHIFT_ALLOW_PRIVATE_ADDRESSES", "true")
     monkeypatch.setenv("STORYSHIFT_TAGGER", "keywords")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Thread
 
 import pytest
+from conftest import analyze
 from fakes import found_article
 from fastapi.testclient import TestClient
 from record import tag
@@ -48,6 +49,7 @@ def scored(database: Database, now: datetime, scores: dict[int, float], tagger: 
             found = (NarrativeScore("safe_haven", score, score >= 0.5, 1, None, ()),) if score >= 0.02 else ()
             pairs.append((row.id or 0, Tagged("", found, ())))
         save_tags(session, tagger, pairs, now=now)
+    analyze(database)
 
 
 def given(revision: int, judgement: Judgement = CALM, *, uid: str = "", **more: object) -> Given:

@@ -81,7 +81,12 @@ def test_a_link_opens_a_session_and_leads_to_the_reviews(
     parts = {part.strip().lower() for part in answer.headers["set-cookie"].split(";")[1:]}
     assert parts == {"httponly", "samesite=strict", "path=/", "max-age=2592000"}
     told = browser.get(ME)
-    assert told.json() == {"reviewer": "anna", "csrf": told.json()["csrf"], "scope": "review"}
+    assert told.json() == {
+        "reviewer": "anna",
+        "record": told.json()["record"],
+        "csrf": told.json()["csrf"],
+        "scope": "review",
+    }
     assert re.fullmatch("[0-9a-f]{64}", told.json()["csrf"])
     assert told.headers["cache-control"] == "no-store"
 
@@ -162,7 +167,12 @@ def test_a_key_of_either_scope_reviews_without_more(
     database: Database, browser: TestClient, now: datetime, scope: Scope
 ) -> None:
     headers = bearer(database, "desk", scope, now)
-    assert browser.get(ME, headers=headers).json() == {"reviewer": "desk", "csrf": None, "scope": scope}
+    told = browser.get(ME, headers=headers).json()
+    assert {name: told[name] for name in ("reviewer", "csrf", "scope")} == {
+        "reviewer": "desk",
+        "csrf": None,
+        "scope": scope,
+    }
     assert browser.post(OURS, headers=headers).json() == "desk"
     with database.read() as session:
         assert list_keys(session)[0].last_used_at == now

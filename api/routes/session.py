@@ -1,5 +1,6 @@
 """The session of a browser: whose it is, and its end. The page /open begins one."""
 
+from hashlib import sha256
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -23,15 +24,17 @@ router = APIRouter(
 
 class SessionAnswer(BaseModel):
     reviewer: str
+    record: str = Field(description="Which database answers: what a browser has not sent yet is kept for it alone.")
     csrf: str | None = Field(description="What the header X-Storyshift-CSRF must hold; null with a key.")
     scope: Scope
 
 
 @router.get("/session")
-def session(who: Annotated[Caller, Depends(caller)], response: Response) -> SessionAnswer:
+def session(request: Request, who: Annotated[Caller, Depends(caller)], response: Response) -> SessionAnswer:
     """Who reviews here, by key or by the browser's session, and what its writing requests must carry."""
     response.headers["Cache-Control"] = "no-store"
-    return SessionAnswer(reviewer=who.name, csrf=who.csrf, scope=who.scope)
+    record = sha256(str(request.app.state.database).encode()).hexdigest()[:16]
+    return SessionAnswer(reviewer=who.name, record=record, csrf=who.csrf, scope=who.scope)
 
 
 @router.delete(

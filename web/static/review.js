@@ -41,7 +41,7 @@ let marks = []; // of the text that is shown
 
 const isSearch = () => Boolean(view.search);
 const listed = () => (isSearch() ? [narratives.find((one) => one.narrative === view.narrative) || newNarrative(view.narrative)] : narratives);
-const newNarrative = (key) => ({ narrative: key, name: `${key[0].toUpperCase()}${key.slice(1)}`.replaceAll("_", " "), definition: "Not defined yet: you say what it is by what you find." });
+const newNarrative = (key) => ({ narrative: key, name: `${key.charAt(0).toUpperCase()}${key.slice(1)}`.replaceAll("_", " "), definition: "Not defined yet: you say what it is by what you find." });
 const hasModality = (key) => key === "liquidity";
 
 function directionWord(key, direction) {
@@ -119,7 +119,7 @@ let retry = 0;
 let lastAt = 0;
 let trouble = "";
 
-const placeOf = (todo) => `storyshift-review:${me.reviewer}:${todo.what}:${todo.uid}`;
+const placeOf = (todo) => `storyshift-review:${me.reviewer}:${me.record}:${todo.what}:${todo.uid}`;
 
 function keep(todo) {
   try {
@@ -157,7 +157,7 @@ function keptOf(todo) {
 
 // What an earlier page, or another tab, left behind.
 function findKept() {
-  const begins = `storyshift-review:${me.reviewer}:`;
+  const begins = `storyshift-review:${me.reviewer}:${me.record}:`;
   try {
     for (let place = 0; place < localStorage.length; place += 1) {
       const key = localStorage.key(place);
@@ -237,7 +237,8 @@ async function send() {
       }
       drawUnsaved();
     }
-    if (!current && !view.article) load();
+    if (!current && view.article) tellEmpty();
+    else if (!current) load();
     else if (since >= BATCH) tellProgress();
   } finally {
     sending = false;
@@ -309,6 +310,9 @@ function drawRefused() {
 
 // The article of a refused verdict, with what was said of it; the verdict goes when the article is there.
 async function correct(todo) {
+  const searched = todo.body.slice === "search";
+  const fits = searched ? isSearch() && view.narrative in todo.body.narratives : !isSearch();
+  if (!fits) return tell(searched ? "This was said in a search: open that search again to correct it, or discard it." : "Leave the search (key q) to correct this one.");
   try {
     const mine = past.find((entry) => entry.uid === todo.uid);
     const item = mine ? mine.item : (await ask("review/queue", { article_id: todo.article_id, blind: todo.body.blind ? "true" : "" })).data[0];
@@ -319,7 +323,7 @@ async function correct(todo) {
     drop(todo);
     drawRefused();
     drawUnsaved();
-    if (current) following.unshift(current);
+    following = [current, ...following].filter((one) => one && one.item.article.revision_id !== item.article.revision_id);
     show(entry);
   } catch (error) {
     tell(error.message);
@@ -365,7 +369,7 @@ async function load() {
     for (const todo of pending) held.add(todo.body.revision_id);
     for (const item of answer.data) {
       const revision = item.article.revision_id;
-      if (view.article || (!held.has(revision) && !handled.has(revision))) following.push({ item });
+      if (!held.has(revision) && (view.article || !handled.has(revision))) following.push({ item });
     }
     waiting = answer.waiting;
     capped = new Set(Object.keys(waiting).filter((slice) => waiting[slice] >= MOST));
@@ -457,7 +461,7 @@ function undo() {
   const last = past.pop();
   if (!last) return say("There is nothing to take back.");
   const sent = [...outbox.values()].find((todo) => todo.what === "review" && todo.uid === last.uid);
-  if (sent && (!sent.tried || sent.refused)) drop(sent);
+  if (sent && (sent.refused || (!sent.tried && keptOf(sent) != null))) drop(sent); // another tab may have sent it
   else put({ what: "undo", uid: last.uid, id: last.id, body: sent ? sent.body : null, title: last.item.article.title });
   handled.delete(last.item.article.revision_id);
   spent.pop();
@@ -974,7 +978,7 @@ const KEYS = {
 const MOVES = { j: () => moveFocus(1), k: () => moveFocus(-1), ArrowLeft: () => turnTo(-1), ArrowDown: () => turnTo(0), ArrowRight: () => turnTo(1), "-": () => turnTo(-1), "+": () => turnTo(1), "=": () => turnTo(1) };
 
 addEventListener("keydown", (event) => {
-  if (!me || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || document.querySelector("dialog[open]")) return;
+  if (!me || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || document.querySelector("dialog[open]")) return;
   if (event.target.closest("input, textarea, select")) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if ((key === "Enter" || key === " ") && event.target.closest("button, a")) return;
@@ -1010,6 +1014,7 @@ element("work").parentElement.addEventListener("click", (event) => {
 async function beginSession() {
   const found = await ask("session");
   if (me && me.reviewer !== found.reviewer) throw new Error(`This browser reviews as ${found.reviewer} now. Load the page anew.`);
+  if (me && me.record !== found.record) throw new Error("Another record is served here now. Load the page anew; what you decided waits for the other.");
   me = found;
 }
 
@@ -1028,6 +1033,7 @@ async function start() {
     begin(true);
   } catch (error) {
     if (error.status === 401) {
+      addEventListener("focus", start, { once: true });
       const kept = Object.entries(keptByWhom()).map(([who, n]) => `${many(n, "verdict", "verdicts")} of ${who}`);
       empty("To review, open the link that `storyshift run` printed, or `storyshift keys link NAME` prints.", kept.length ? `In this browser wait ${kept.join(" and ")}: saved as soon as the link is open.` : "");
     } else {

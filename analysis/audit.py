@@ -5,7 +5,7 @@ those that were read -> weights -> precision, omission and recall, with interval
 a share by the tagger -> precision of the labelled + omission among the others = the corrected share
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -118,6 +118,16 @@ def _counts(scores: pd.DataFrame) -> dict[str, dict[str, int]]:
             "other": len(labelled - told),
         }
     return found
+
+
+def reached(drawn: pd.DataFrame, passed: Collection[int]) -> "pd.Series[bool]":
+    """Whether a story stands before the first of its round that nobody has passed (read, or skipped) yet.
+
+    drawn: columns round_id, revision_id, in the order drawn. What was judged before its turn, as doubtful, say, is no
+    random part of the round until its turn has come.
+    """
+    is_passed = drawn["revision_id"].isin(list(passed))
+    return is_passed.groupby(drawn["round_id"]).cummin().astype(bool)
 
 
 def weights(drawn: pd.DataFrame, sizes: dict[int, int]) -> pd.DataFrame:
@@ -273,6 +283,8 @@ def _recall(kept: Rate, missed: Rate, labelled: float) -> Interval:
     hit, lost = labelled * kept.estimate, (1 - labelled) * missed.estimate
     if hit <= 0:
         return Interval(0.0, 0.0, None)
+    if lost <= 0:  # there is nothing that is not labelled
+        return Interval(1.0, None, 1.0)
     odds = np.log(hit / lost)
     below = np.hypot(np.log(kept.estimate / max(kept.low, 1e-9)), np.log(missed.high / missed.estimate))
     above = np.hypot(np.log(kept.high / kept.estimate), np.log(missed.estimate / max(missed.low, 1e-9)))
@@ -294,13 +306,10 @@ def corrected_share(
     kept, missed = found.kept, found.missed
     labelled, others = np.maximum(share - carrying, 0), np.maximum(1 - share - lacking, 0)
     value = np.clip(carrying + labelled * kept.estimate + others * missed.estimate, 0, 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        smooth = (share * n + 0.5) / (n + 1)
-        sampling = (kept.estimate - missed.estimate) ** 2 * smooth * (1 - smooth) / n
-        inside = np.clip(value, 1e-6, 1 - 1e-6)
-        low, high = wilson(value, inside * (1 - inside) / sampling)
-    below = [value - low, labelled * (kept.estimate - kept.low), others * (missed.estimate - missed.low)]
-    above = [high - value, labelled * (kept.high - kept.estimate), others * (missed.high - missed.estimate)]
+    low, high = wilson(share, n)
+    slope = abs(kept.estimate - missed.estimate)
+    below = [slope * (share - low), labelled * (kept.estimate - kept.low), others * (missed.estimate - missed.low)]
+    above = [slope * (high - share), labelled * (kept.high - kept.estimate), others * (missed.high - missed.estimate)]
     reach = [np.sqrt(np.sum(np.square(parts), axis=0)) for parts in (below, above)]
     return value, np.maximum(value - reach[0], 0), np.minimum(value + reach[1], 1)
 

@@ -28,7 +28,7 @@ NO_INTERVAL = auditing.Interval(None, None, None)
 class Readings:
     """What was drawn for audit, beside what the tagger and, where one has read it, a reviewer say.
 
-    drawn: see models.store.reviews.draws. The rest is by revision id.
+    drawn: see models.store.reviews.draws, and a column reached, see analysis.audit.reached. The rest is by revision id.
     """
 
     drawn: pd.DataFrame
@@ -48,7 +48,8 @@ class Readings:
     """Weights that were asked for: narratives that were judged of the same stories have the same."""
 
     def weights(self, read: Callable[[int], bool]) -> "pd.Series[float]":
-        marks = tuple(read(revision) for revision in self.drawn["revision_id"])
+        rows = zip(self.drawn["revision_id"], self.drawn["reached"], strict=True)
+        marks = tuple(bool(reached and read(revision)) for revision, reached in rows)
         if marks not in self.kept:
             self.kept[marks] = auditing.weights(self.drawn.assign(read=marks), self.sizes)["weight"]
         return self.kept[marks]
@@ -103,6 +104,7 @@ def readings(session: Session, tagger: str, *, as_of: datetime) -> Readings | No
         return None
     drawn = review_store.draws(session, tagger, as_of=as_of)
     revisions = sorted(set(drawn["revision_id"]))
+    drawn["reached"] = auditing.reached(drawn, review_store.passed(session, revisions, as_of=as_of))
     narratives, assets = tag_store.tags_of(session, revisions, tagger)
     said: dict[int, dict[str, StandingLabel]] = defaultdict(dict)
     named: dict[int, dict[str, StandingLabel]] = defaultdict(dict)

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from analysis.audit import weights
+from analysis.audit import reached, weights
 from config import definitions
 from config.definitions import CORE_NARRATIVES
 from models.reviews import EVERY_OTHER, StandingLabel
@@ -59,9 +59,11 @@ def reviewed_units(session: Session, *, now: datetime) -> Reviewed:
     draws = review_store.all_draws(session, as_of=now)
     drawn = set(draws["revision_id"])
     texts = review_store.wordings(session, sorted(drawn | labels.keys()))
-    read = {revision for revision in drawn & texts.keys() if _judged(labels.get(revision, {}), CORE_NARRATIVES)}
+    core = [key for key in CORE_NARRATIVES if key in definitions.narratives()]
+    read = {revision for revision in drawn & texts.keys() if _judged(labels.get(revision, {}), core)}
+    turn_came = reached(draws, review_store.passed(session, sorted(drawn), as_of=now))
     weight = weights(
-        draws.assign(read=[revision in read for revision in draws["revision_id"]]),
+        draws.assign(read=draws["revision_id"].isin(read) & turn_came),
         review_store.round_sizes(session, as_of=now),
     )["weight"]
     examined = [texts[revision] for revision in sorted(drawn & texts.keys())]
@@ -75,7 +77,7 @@ def reviewed_units(session: Session, *, now: datetime) -> Reviewed:
             continue
         if ("asset", EVERY_OTHER) in said and _judged(said, learned):
             lessons[same_words(text.text)] = _unit(text, said, learned)
-    exam = [Exam(_unit(texts[one], labels[one], learned), float(weight[one])) for one in sorted(read)]
+    exam = [Exam(_unit(texts[one], labels[one], learned), float(weight[one])) for one in sorted(weight.index)]
     return Reviewed(list(lessons.values()), exam, words)
 
 

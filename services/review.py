@@ -17,6 +17,7 @@ from models.reviews import Judgement, Review, SaidNarrative, Slice
 from models.store import articles as article_store
 from models.store import reviews as review_store
 from models.store import tags as tag_store
+from models.store.sql import one_at_a_time
 from models.tags import AssetMention, NarrativeTag
 from services.articles import MAX_ID, ArticleView, views
 from services.instants import known_by
@@ -26,6 +27,7 @@ ROUND = 60
 """Stories drawn at once for audit."""
 MIXED: tuple[Slice, ...] = ("audit", "uncertain", "disagreement")
 LONGEST_NOTE = 2_000
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,10 +236,20 @@ def _name(narrative: str) -> str:
 # -- drawing ---------------------------------------------------------------------------------------------------------
 
 
-def needs_round(session: Session, question: QueueQuestion, reviewer: str) -> bool:
-    """Whether the reviewer has read all that was drawn for audit."""
-    wanted = "audit" in question.slices and question.article_id is None
-    return wanted and not review_store.to_audit(session, question.tagger, reviewer, limit=1)
+def needs_round(session: Session, question: QueueQuestion, reviewer: str, *, now: datetime) -> bool:
+    """Whether the reviewer has read all that was drawn for audit, and there is more to read."""
+    if "audit" not in question.slices or question.article_id is not None:
+        return False
+    if review_store.to_audit(session, question.tagger, reviewer, limit=1):
+        return False
+    return review_store.any_unread(session, question.tagger, reviewer, as_of=now)
+
+
+def draw_if_needed(session: Session, question: QueueQuestion, reviewer: str, *, now: datetime) -> None:
+    """One round, if two ask at once."""
+    one_at_a_time(session, "audit")
+    if needs_round(session, question, reviewer, now=now):
+        draw_round(session, question.tagger, now=now)
 
 
 def draw_round(session: Session, tagger: str, *, now: datetime, size: int = ROUND) -> int:
@@ -280,6 +292,8 @@ def review_of(given: Given, reviewer: str, *, given_at: datetime, known_at: date
         raise BadInput(f"uid is {given.uid[:80]!r}; it must be 1 to 80 visible ASCII characters.")
     if len(given.note) > LONGEST_NOTE or len(given.skipped or "") > LONGEST_NOTE:
         raise BadInput(f"A note or reason has at most {LONGEST_NOTE} characters.")
+    if UNSTORABLE.search(given.note + (given.skipped or "")):
+        raise BadInput("A note or reason holds a character that cannot be stored (NUL, or half of a pair).")
     judgement = Judgement() if given.skipped is not None else _checked(given)
     return Review(
         uid=given.uid,
@@ -307,6 +321,8 @@ def _checked(given: Given) -> Judgement:
         definitions.asset(key)
         if tone not in (-1, 0, 1):
             raise BadInput(f"The tone of {key} is {tone!r}; it must be -1, 0 or 1.")
+    if given.slice == "search":  # one narrative was looked for: nothing else was judged
+        return Judgement(said.narratives)
     if not given.whole:
         return said
     return Judgement(dict.fromkeys(narratives) | said.narratives, said.assets or {})

@@ -221,7 +221,9 @@ def _judgement(row: Row, ours: bool) -> tuple[Judgement, bool]:
             if key in narratives:
                 raise ValueError(f"{key} is among those that hold and among the absent.")
             narratives[key] = None
-        return Judgement(narratives, tones), False
+        known = definitions.narratives()  # one that is not defined any more, and does not hold, says nothing here
+        kept = {key: said for key, said in narratives.items() if said or key in known or row.get("slice") == "search"}
+        return Judgement(kept, tones), False
     whole = _flag(row, "whole", default=True)
     if whole and tones is None:  # of assets it says nothing
         return Judgement(dict.fromkeys(definitions.narratives()) | narratives), False

@@ -106,8 +106,11 @@ def _intensity(session: Session, keys: list[str], question: Question, scope: Sco
         by_outlet = ByOutlet(own.totals, own.carried)
     found = _audited(session, keys, question, scope)
     reviewed = None
-    if found.corrections and question.weighting == "story" and question.asset is None:
-        reviewed = review_store.reviewed_leads(session, keys, as_of=scope.as_of, outlet=question.outlet)
+    if found.corrections and question.weighting == "story" and question.asset is None and question.outlet is None:
+        building = question.direction == "building"
+        reviewed = review_store.reviewed_leads(
+            session, keys, tagger=question.tagger, as_of=scope.as_of, building=building
+        )
     points = intensity_points(
         frames.totals,
         frames.carried,

@@ -97,25 +97,29 @@ def test_half_of_the_mix_is_drawn_at_random(database: Database, now: datetime) -
     told(database, *(f"story {n} of its own kind" for n in range(200)), now=now)
     scored(database, now, dict.fromkeys(range(1, 100), 0.4))
     with database.write() as session:
-        assert service.needs_round(session, asked(), "ann")
+        assert service.needs_round(session, asked(), "ann", now=now)
         assert draw_round(session, LIVE, now=now) == 60
-        assert not service.needs_round(session, asked(), "ann")
+        assert not service.needs_round(session, asked(), "ann", now=now)
         slices = [part for part, _ in shown(session, "ann", now, limit=20)]
     assert slices.count("audit") == 10
     assert slices.count("uncertain") == 10
 
 
-def test_when_all_that_was_drawn_is_read_more_is_drawn(database: Database, now: datetime) -> None:
-    told(database, *(f"story {n} of its own kind" for n in range(5)), now=now)
+def test_when_all_that_was_drawn_is_read_more_is_drawn_while_there_is_any(database: Database, now: datetime) -> None:
+    told(database, *(f"story {n} of its own kind" for n in range(8)), now=now)
     scored(database, now, {})
     with database.write() as session:
-        draw_round(session, LIVE, now=now)
+        draw_round(session, LIVE, now=now, size=5)
         for part, revision in shown(session, "ann", now, slices=("audit",)):
             assert part == "audit"
             record_review(session, given(revision), "ann", now=now)
-        assert service.needs_round(session, asked(), "ann")
-        draw_round(session, LIVE, now=now + HOUR)
-        assert shown(session, "ann", now, slices=("audit",)) == []  # five there are, and five were read
+        assert service.needs_round(session, asked(), "ann", now=now)
+        service.draw_if_needed(session, asked(), "ann", now=now + HOUR)
+        for _, revision in shown(session, "ann", now, slices=("audit",)):
+            record_review(session, given(revision), "ann", now=now)
+        assert len(review_store.rounds(session, LIVE, as_of=now + HOUR)) == 2
+        for _ in range(3):  # all eight are read: there is nothing to draw
+            service.draw_if_needed(session, asked(), "ann", now=now + HOUR)
         assert len(review_store.rounds(session, LIVE, as_of=now + HOUR)) == 2
 
 

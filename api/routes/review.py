@@ -71,11 +71,10 @@ def review_queue(
     )
     database, now = request.app.state.database, request.app.state.clock()
     with database.read() as session:
-        draws = review_service.needs_round(session, question, who)
+        draws = review_service.needs_round(session, question, who, now=now)
     if draws:
         with database.write() as session:
-            if review_service.needs_round(session, question, who):
-                review_service.draw_round(session, question.tagger, now=now)
+            review_service.draw_if_needed(session, question, who, now=now)
     with database.read() as session:
         return review_service.queue(session, question, who, now=now)
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select, union_all
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
@@ -57,7 +57,10 @@ def undo(session: Session, review: Review, *, now: datetime) -> None:
 def _stand(session: Session, revisions: Collection[int], *, at: datetime) -> None:
     with recounted(session, revisions):
         for part in chunks(sorted(set(revisions))):
-            _stand_part(session, part, at=at)
+            latest = select(func.max(col(StandingLabel.stands_from)), func.max(col(StandingLabel.stands_until)))
+            told = session.execute(latest.where(col(StandingLabel.revision_id).in_(part))).one()
+            # who waited for the lock comes with an earlier instant than what was kept meanwhile
+            _stand_part(session, part, at=max(one for one in (at, *told) if one is not None))
 
 
 def _stand_part(session: Session, revisions: Sequence[int], *, at: datetime) -> None:
@@ -201,6 +204,26 @@ def labels_of(session: Session, revision_ids: Sequence[int], *, as_of: datetime)
 
 
 # -- reading reviews -------------------------------------------------------------------------------------------------
+
+
+def passed(session: Session, revision_ids: Sequence[int], *, as_of: datetime) -> set[int]:
+    """Those of these revisions that somebody has read as a whole or skipped, or that were taken down."""
+    found: set[int] = set()
+    for part in chunks(revision_ids):
+        read = select(col(Review.revision_id)).where(
+            col(Review.revision_id).in_(part),
+            col(Review.known_at) <= as_of,
+            or_(col(Review.undone_at).is_(None), col(Review.undone_at) > as_of),
+            col(Review.slice) != "search",
+        )
+        gone = (
+            select(col(Revision.id))
+            .join(Article, col(Article.id) == Revision.article_id)
+            .where(col(Revision.id).in_(part), col(Article.removed_at) <= as_of)
+        )
+        for query in (read, gone):
+            found.update(session.scalars(query))
+    return found
 
 
 def searched(session: Session, revision_ids: Sequence[int]) -> set[int]:
@@ -371,6 +394,8 @@ def to_audit(session: Session, tagger: str, reviewer: str, *, limit: int) -> lis
     query = (
         select(col(AuditDraw.revision_id))
         .join(AuditRound, col(AuditRound.id) == AuditDraw.round_id)
+        .join(Revision, col(Revision.id) == AuditDraw.revision_id)
+        .join(Article, and_(col(Article.id) == Revision.article_id, col(Article.removed_at).is_(None)))
         .where(col(AuditRound.tagger) == tagger, _unjudged(AuditDraw.revision_id))
         .where(not_yet_read_by(reviewer, AuditDraw.revision_id))
         .order_by(col(AuditDraw.round_id), col(AuditDraw.place))
@@ -433,11 +458,22 @@ def disagreements(
     return list(session.scalars(query))
 
 
+def any_unread(session: Session, tagger: str, reviewer: str, *, as_of: datetime) -> bool:
+    """Whether there is a lead that nobody has judged and that the reviewer has not skipped."""
+    among = leads(tagger, as_of=as_of)
+    query = select(among.c.revision_id).where(
+        _unjudged(among.c.revision_id), not_yet_read_by(reviewer, among.c.revision_id)
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
 def for_second_reading(session: Session, reviewer: str, *, as_of: datetime, limit: int) -> list[int]:
     """Revisions that one other reviewer has judged as a whole and nobody a second time, those judged first before."""
     other = aliased(Review)
     first = (
         select(col(Review.revision_id), func.min(col(Review.given_at)).label("given_at"))
+        .join(Revision, col(Revision.id) == Review.revision_id)
+        .join(Article, and_(col(Article.id) == Revision.article_id, col(Article.removed_at).is_(None)))
         .where(
             col(Review.undone_at).is_(None),
             col(Review.skipped).is_(None),
@@ -537,6 +573,7 @@ def reviews_twice(session: Session, *, as_of: datetime) -> dict[int, list[Review
         col(Review.known_at) <= as_of,
         or_(col(Review.undone_at).is_(None), col(Review.undone_at) > as_of),
         col(Review.skipped).is_(None),
+        col(Review.slice) != "search",
     )
     twice = (
         select(col(Review.revision_id))
@@ -552,24 +589,23 @@ def reviews_twice(session: Session, *, as_of: datetime) -> dict[int, list[Review
 
 
 def reviewed_leads(
-    session: Session, narratives: Collection[str], *, as_of: datetime, outlet: str | None = None
+    session: Session, narratives: Collection[str], *, tagger: str, as_of: datetime, building: bool = False
 ) -> pd.DataFrame:
-    """Stories of whose lead a reviewer has said whether it carries a narrative, by the UTC hour of publication.
+    """Stories of whose lead, in the wording that counts, a reviewer has said whether it carries a narrative (or whether
+    it is building), by the UTC hour of publication.
 
-    Columns hour, narrative, holds, n_stories. With an outlet: articles of that outlet.
+    Columns hour, narrative, holds, n_stories.
     """
-    hour = utc_hour(col(Article.event_at)).label("hour")
+    among = leads(tagger, as_of=as_of)
+    hour = utc_hour(among.c.event_at).label("hour")
+    told = and_(col(StandingLabel.holds), col(StandingLabel.direction) > 0) if building else col(StandingLabel.holds)
+    holds = case((told, 1), else_=0).label("carries")
     query = (
-        select(hour, col(StandingLabel.key), col(StandingLabel.holds), func.count())
-        .join(Revision, col(Revision.id) == StandingLabel.revision_id)
-        .join(Article, col(Article.id) == Revision.article_id)
+        select(hour, col(StandingLabel.key), holds, func.count())
+        .join(among, among.c.revision_id == StandingLabel.revision_id)
         .where(col(StandingLabel.kind) == "narrative", col(StandingLabel.key).in_(narratives), standing_at(as_of))
-        .group_by(hour, col(StandingLabel.key), col(StandingLabel.holds))
+        .group_by(hour, col(StandingLabel.key), holds)
     )
-    if outlet is None:
-        query = query.join(Story, col(Story.lead_id) == Article.id)
-    else:
-        query = query.where(col(Article.outlet) == outlet)
     rows = [tuple(row) for row in session.execute(query)]
     frame = pd.DataFrame(rows, columns=["hour", "narrative", "holds", "n_stories"])
     frame["hour"] = pd.to_datetime(frame["hour"], utc=True).astype("datetime64[us, UTC]")

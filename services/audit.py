@@ -111,9 +111,8 @@ def readings(session: Session, tagger: str, *, as_of: datetime) -> Readings | No
     by_search = review_store.searched(session, revisions)
     for revision, labels in review_store.labels_of(session, revisions, as_of=as_of).items():
         for label in labels:
-            if label.review_id in by_search:  # what a search finds is no random part of what was drawn
-                continue
-            (said if label.kind == "narrative" else named)[revision][label.key] = label
+            if label.review_id not in by_search:  # what a search finds is no random part of what was drawn
+                (said if label.kind == "narrative" else named)[revision][label.key] = label
     return Readings(
         drawn=drawn,
         sizes={one.id or 0: one.n_stories for one in made},

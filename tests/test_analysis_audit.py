@@ -144,6 +144,19 @@ def test_nothing_read_tells_nothing() -> None:
     assert proportion(np.zeros(0, dtype=bool), np.zeros(0)).estimate is None
 
 
+def test_where_all_is_labelled_recall_is_not_bounded_and_nothing_breaks() -> None:
+    read = pd.DataFrame({"weight": [0.5, 0.5], "score": [0.9, 0.9], "label": True, "holds": True, "other": True})
+    found = audit(read, None)
+    assert (found.recall.estimate, found.recall.low) == (1.0, None)
+
+
+@pytest.mark.parametrize("missed", [0.01, 0.001, 0.0001])
+def test_the_less_is_missed_the_narrower_is_a_corrected_share(missed: float) -> None:
+    found = Correction(Rate(0.85, 0.8, 0.9), Rate(missed, missed / 2, missed * 2))
+    *_, high = corrected_share(np.zeros(1), np.array([20.0]), found, carrying=Z, lacking=Z)
+    assert high[0] < 0.13
+
+
 def test_a_correction_that_knows_of_no_error_changes_no_share() -> None:
     share, n = np.array([0.0, 0.2, 1.0]), np.array([20.0, 50.0, 5.0])
     zero = np.zeros(3)

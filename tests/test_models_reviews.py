@@ -117,6 +117,17 @@ def test_the_same_review_sent_twice_is_kept_once(database: Database, now: dateti
         assert len(session.scalars(select(Review)).all()) == 1
 
 
+def test_who_waited_for_the_lock_does_not_undo_what_was_kept_meanwhile(database: Database, now: datetime) -> None:
+    """Ann's clock was read before bob's, and her review is kept after his: the later word is still bob's."""
+    told(database, "weather : fine", now=now)
+    at = FIRST + 10 * HOUR
+    with database.write() as session:
+        review_store.add_reviews(session, [review(1, at + HOUR, Judgement({"safe_haven": HAVEN}), reviewer="bob")])
+        review_store.add_reviews(session, [review(1, at, Judgement({"safe_haven": None}))])
+    with database.read() as session:
+        assert carrying(session, "safe_haven", now) == 1
+
+
 def test_a_blind_second_reading_overrules_nobody(database: Database, now: datetime) -> None:
     told(database, "weather : fine", now=now)
     with database.write() as session:

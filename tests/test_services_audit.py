@@ -10,13 +10,15 @@ from sqlmodel import Session
 
 from config.definitions import BASELINE_TAGGER
 from jobs.cluster import Clusterer
+from models.articles import Revision
 from models.database import Database
 from models.reviews import Judgement, Review, SaidNarrative
 from models.store import reviews as review_store
-from models.store.articles import add_articles
+from models.store.articles import add_articles, remove_text
 from models.store.tags import save_tags, untagged
 from models.tags import AssetScore, NarrativeScore, Tagged
 from services import quality as quality_service
+from services.audit import readings
 from services.quality import QualityQuestion
 from services.review import draw_round
 from services.series import Question, intensity, shift, tone
@@ -210,3 +212,63 @@ def test_inclusion_probabilities_are_those_of_the_draw(database: Database, now: 
         drawn = review_store.draws(session, BASELINE_TAGGER, as_of=now)
     assert len(drawn) == 60
     assert (1 / drawn["inclusion_probability"]).sum() == pytest.approx(DAYS * A_DAY)
+
+
+def test_what_was_judged_before_its_turn_is_no_random_part_until_its_turn_comes(
+    database: Database, now: datetime
+) -> None:
+    """The doubtful, all wrong, are read first; then a round is drawn, of which some have been read already."""
+    truth = tell(database, now, days=4)
+    early, later = now - timedelta(hours=5), now - timedelta(hours=3)
+    with database.write() as session:
+        read(session, truth, sorted_early(truth), early)
+        draw_round(session, BASELINE_TAGGER, now=later, size=60)
+        drawn = [int(one) for one in review_store.draws(session, BASELINE_TAGGER, as_of=now)["revision_id"]]
+        found = readings(session, BASELINE_TAGGER, as_of=now)
+        assert found is not None
+        early_ones = set(sorted_early(truth))
+        first_unread = next(place for place, revision in enumerate(drawn) if revision not in early_ones)
+        assert len(found.of_narrative("safe_haven")) == first_unread
+        read(session, truth, drawn, later)
+        found = readings(session, BASELINE_TAGGER, as_of=now)
+        assert found is not None
+        assert len(found.of_narrative("safe_haven")) == 60
+
+
+def sorted_early(truth: dict[int, bool]) -> list[int]:
+    return [revision for revision in sorted(truth) if not truth[revision]][:150]
+
+
+def test_a_drawn_story_that_was_taken_down_holds_nobody_up(database: Database, now: datetime) -> None:
+    truth = tell(database, now, days=1)
+    with database.write() as session:
+        draw_round(session, BASELINE_TAGGER, now=now - timedelta(hours=3), size=5)
+        gone, *others = review_store.to_audit(session, BASELINE_TAGGER, "ann", limit=9)
+        remove_text(session, gone, now=now - timedelta(hours=2))
+        session.flush()
+        assert review_store.to_audit(session, BASELINE_TAGGER, "ann", limit=9) == others
+        read(session, truth, others, now - timedelta(hours=1))
+        found = readings(session, BASELINE_TAGGER, as_of=now)
+    assert found is not None
+    assert len(found.of_narrative("safe_haven")) == 4
+
+
+def test_a_review_of_an_old_wording_does_not_stand_for_the_new_one(database: Database, now: datetime) -> None:
+    truth = tell(database, now)
+    audit(database, truth, now - timedelta(hours=3))
+    with database.read() as session:
+        known = review_store.reviewed_leads(session, ["safe_haven"], tagger=BASELINE_TAGGER, as_of=now)
+    assert known["n_stories"].sum() == 400
+    with database.write() as session:
+        drawn = review_store.draws(session, BASELINE_TAGGER, as_of=now)["article_id"][:10]
+        for article in drawn:
+            wording = Revision(
+                article_id=int(article), seen_at=now - timedelta(hours=1), title="anew", content_hash="x"
+            )
+            session.add(wording)
+        session.flush()
+        pairs = [(row.id or 0, Tagged("", (), ())) for row in untagged(session, BASELINE_TAGGER, after=0, limit=99)]
+        save_tags(session, BASELINE_TAGGER, pairs, now=now)
+    with database.read() as session:
+        known = review_store.reviewed_leads(session, ["safe_haven"], tagger=BASELINE_TAGGER, as_of=now)
+    assert known["n_stories"].sum() == 390

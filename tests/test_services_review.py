@@ -389,3 +389,17 @@ def test_the_agreement_of_two_who_read_forty_texts_blind_is_that_by_hand(served:
     assert haven["low"] < haven["alpha"] < haven["high"]
     assert (haven["n"], haven["n_reviewers"], haven["agreed"]) == (40, 2, 0.875)
     assert [one["title"] for one in haven["disputed"]] == [f"story {n} of its own kind" for n in (16, 17, 18, 19, 20)]
+
+
+@pytest.mark.parametrize("note", ["\x00", "\ud800"])
+def test_a_note_that_cannot_be_stored_is_refused(database: Database, now: datetime, note: str) -> None:
+    told(database, "a story", now=now)
+    with database.write() as session, pytest.raises(BadInput, match="cannot be stored"):
+        record_review(session, given(1, note=note), "ann", now=now)
+
+
+def test_a_search_judges_one_narrative_whatever_is_sent(database: Database, now: datetime) -> None:
+    told(database, "a story", now=now)
+    with database.write() as session:
+        record_review(session, Given("s", 1, "search", Judgement({"safe_haven": HAVEN}, {})), "ann", now=now)
+        assert [label.key for label in review_store.labels_of(session, [1], as_of=now)[1]] == ["safe_haven"]

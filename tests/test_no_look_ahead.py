@@ -26,6 +26,7 @@ from worlds import (
     Drawn,
     Known,
     Read,
+    ReadInTurn,
     Removed,
     Reviewed,
     Undone,
@@ -229,6 +230,7 @@ LATER = [
     "late point",
     "tags",
     "review",
+    "turn",
     "undo",
     "draw",
 ]
@@ -285,6 +287,8 @@ def learnt_later(
             return [Known(known, replace(points[-1 - pick % len(points)], value=-9.0))]
         case "late point":
             return [Known(known, FoundPoint("DFII10", (at - ago).date() - 4 * DAY, -9.0, at - ago))]
+        case "turn":
+            return [Known(known, ReadInTurn(f"{label(random, 0.5)}:", "bob" if pick % 3 else "ann"))]
         case "review" if recent:
             said = f"{label(random, 0.5)}:"
             return [Known(known, Reviewed(recent.identity, said, "bob" if pick % 3 else "ann", blind=bool(pick % 2)))]
@@ -342,7 +346,8 @@ def test_whatever_is_asked_would_be_answered_otherwise_if_it_knew_more(database:
     then = FIRST + (DAYS - 2) * DAY + 9 * HOUR + 30 * MINUTE
     past = [one for one in world if one.at <= then]
     known = [one.what.found for one in past if isinstance(one.what, Brought)]
-    learnt: list[Brought | Closed | FoundPoint | Drawn | Reviewed] = [Drawn()]
+    learnt: list[Brought | Closed | FoundPoint | Drawn | Reviewed | ReadInTurn] = [Drawn()]
+    learnt += [ReadInTurn(f"safe_haven- fiscal_stress+ {random.choice(['XAU=1', 'BTC=-1'])}:") for _ in range(60)]
     for found in known[-100:]:
         said = f"safe_haven- fiscal_stress+ {random.choice(['XAU=1', 'BTC=-1'])}:"
         learnt += [Reviewed(found.identity, said), Reviewed(found.identity, "safe_haven+ BTC:", "bob", blind=True)]

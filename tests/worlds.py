@@ -30,7 +30,7 @@ from models.prices import FoundBar, FoundPoint, Interval
 from models.reviews import Judgement, Review, SaidNarrative
 from models.store.articles import Batch, add_batches, remove_text
 from models.store.prices import add_bars, add_points
-from models.store.reviews import add_reviews, said_columns, undo
+from models.store.reviews import add_reviews, said_columns, to_audit, undo
 from models.store.sql import table_of
 from models.store.tags import save_tags, untagged
 from models.tags import AssetScore, NarrativeScore, Span, Tagged
@@ -100,6 +100,14 @@ class Reviewed:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadInTurn:
+    """Somebody reads what was drawn first of what nobody has read, and says what a wording says before its colon."""
+
+    said: str
+    reviewer: str = "ann"
+
+
+@dataclass(frozen=True, slots=True)
 class Undone:
     """The newest review of a reviewer is taken back."""
 
@@ -113,7 +121,7 @@ class Drawn:
     size: int = 40
 
 
-Apart = Removed | Read | Reviewed | Undone | Drawn
+Apart = Removed | Read | Reviewed | ReadInTurn | Undone | Drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,7 @@ class Known:
     """One thing and the instant from which it is known."""
 
     at: datetime
-    what: Brought | Removed | Closed | FoundPoint | Visited | Read | Reviewed | Undone | Drawn
+    what: Brought | Closed | FoundPoint | Visited | Apart
 
 
 World = Sequence[Known]
@@ -171,28 +179,32 @@ def _tell_apart(database: Database, one: Known) -> None:
             draw_round(session, BASELINE_TAGGER, now=one.at, size=one.what.size)
     elif isinstance(one.what, Reviewed):
         with database.write() as session:
-            _review(session, one.what, one.at)
+            query = select(func.max(Revision.id)).join(Article, Article.id == Revision.article_id)  # type: ignore[arg-type]
+            revision = session.scalars(query.where(Article.identity == one.what.identity)).one_or_none()
+            if revision is not None:
+                slice = "second" if one.what.blind else "chosen"
+                _review(session, revision, one.what.said, one.what.reviewer, slice, one.at)
+    elif isinstance(one.what, ReadInTurn):
+        with database.write() as session:
+            for revision in to_audit(session, BASELINE_TAGGER, one.what.reviewer, limit=1):
+                _review(session, revision, one.what.said, one.what.reviewer, "audit", one.at)
     elif isinstance(one.what, Undone):
         with database.write() as session:
             _undo(session, one.what.reviewer, one.at)
 
 
-def _review(session: Session, what: Reviewed, at: datetime) -> None:
-    query = select(func.max(Revision.id)).join(Article, Article.id == Revision.article_id)  # type: ignore[arg-type]
-    revision = session.scalars(query.where(Article.identity == what.identity)).one_or_none()
-    if revision is None:
-        return
-    tagged = tags(what.said)
+def _review(session: Session, revision: int, said: str, reviewer: str, slice: str, at: datetime) -> None:
+    tagged = tags(said)
     held = {one.narrative: SaidNarrative(one.direction, one.modality) for one in tagged.narratives if one.label}
     assets = {one.asset: round(one.tone or 0) for one in tagged.assets}
     review = Review(
-        uid=f"{what.reviewer} {what.identity} {at.isoformat()}",
+        uid=f"{reviewer} {revision} {at.isoformat()}",
         revision_id=revision,
-        reviewer=what.reviewer,
+        reviewer=reviewer,
         given_at=at,
         known_at=at,
-        slice="second" if what.blind else "chosen",
-        blind=what.blind,
+        slice=slice,
+        blind=slice == "second",
         tagger=BASELINE_TAGGER,
         **said_columns(Judgement(dict.fromkeys(narratives()) | held, assets)),
     )
@@ -326,15 +338,16 @@ def a_world(
 
 
 def _reviews(random: Random, news: list[Known], days: int) -> Iterable[Known]:
-    """Four evenings on which stories are drawn for audit, and thirty articles are read, some of them twice."""
+    """Four evenings on which stories are drawn for audit, thirty are read in their turn, and six others by two."""
     for part in (0.5, 0.65, 0.8, 0.95):
         evening = FIRST + part * days * DAY
         yield Known(evening, Drawn())
         known = [one.what.found.identity for one in news if isinstance(one.what, Brought) and one.at <= evening]
         for n, identity in enumerate(random.sample(known, min(30, len(known)))):
             at = evening + n * MINUTE
-            yield Known(at, Reviewed(identity, f"{label(random)}:"))
+            yield Known(at, ReadInTurn(f"{label(random)}:"))
             if n % 5 == 0:
+                yield Known(at + timedelta(seconds=10), Reviewed(identity, f"{label(random)}:"))
                 yield Known(at + timedelta(seconds=20), Reviewed(identity, f"{label(random)}:", "bob", blind=True))
             if n % 10 == 0:
                 yield Known(at + timedelta(seconds=40), Undone())

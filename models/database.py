@@ -10,6 +10,7 @@ A locked or unreachable database becomes DatabaseBusy or DatabaseUnavailable, wi
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import sqlalchemy as sa
@@ -43,6 +44,8 @@ class Database:
         if self.is_sqlite:
             sa.event.listen(self.engine, "connect", _sqlite_connect)
             sa.event.listen(self.engine, "begin", _sqlite_begin)
+        self._watcher: sa.PoolProxiedConnection | None = None
+        self._watching = Lock()
 
     @classmethod
     def open(cls, url: str, *, busy_seconds: float = BUSY_SECONDS) -> "Database":
@@ -75,6 +78,19 @@ class Database:
         engine = self.engine.execution_options(writes=True)
         with self._translated(), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
+
+    def version(self) -> str:
+        """Names what a reader sees now: the same again means that nothing was committed in between."""
+        with self._translated():
+            if not self.is_sqlite:
+                with self.engine.connect() as connection:
+                    return str(connection.exec_driver_sql("select pg_current_snapshot()::text").scalar_one())
+            with self._watching:
+                if self._watcher is None:  # it tells what others commit, so nothing may ever be written by it
+                    self._watcher = self.engine.raw_connection()
+                cursor = self._watcher.cursor()
+                cursor.execute("pragma data_version")
+                return str(cursor.fetchall()[0][0])
 
     def migrate(self) -> bool:
         """Bring the schema to the newest version; True if anything changed. Two processes may call it at once."""
@@ -109,6 +125,10 @@ class Database:
         return True
 
     def close(self) -> None:
+        with self._watching:
+            if self._watcher is not None:
+                self._watcher.close()
+                self._watcher = None
         self.engine.dispose()
 
     @contextmanager

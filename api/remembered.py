@@ -1,0 +1,66 @@
+"""Answers that were worked out are given again while the record is as it was, to whoever asks the same.
+
+An answer that speaks of now may be KEEP_SECONDS old; what was committed meanwhile is in it. Several who ask the same at
+once wait for one to work it out.
+"""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+
+from models.database import Database
+
+KEEP_SECONDS = 10
+MAX_BYTES = 64_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The body of an answer, and its ETag."""
+
+    etag: str
+    body: bytes
+
+
+class Remembered:
+    """The answers of one application; those asked for longest ago are forgotten first."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database, self._clock = database, clock
+        self._answers: OrderedDict[Hashable, Written] = OrderedDict()
+        self._bytes = 0
+        self._lock = Lock()
+        self._asked: defaultdict[Hashable, Lock] = defaultdict(Lock)
+
+    def get(self, question: Hashable, work_out: Callable[[], Written]) -> Written:
+        """Raises: what work_out raises; that is not remembered."""
+        key = (question, self._database.version(), int(self._clock().timestamp() // KEEP_SECONDS))
+        with self._lock:
+            turn = self._asked[key]
+        with turn:
+            found = self._find(key)
+            if found is None:
+                try:
+                    found = work_out()
+                    self._keep(key, found)
+                finally:
+                    with self._lock:
+                        self._asked.pop(key, None)
+            return found
+
+    def _find(self, key: Hashable) -> Written | None:
+        with self._lock:
+            if key in self._answers:
+                self._answers.move_to_end(key)
+                self._asked.pop(key, None)
+            return self._answers.get(key)
+
+    def _keep(self, key: Hashable, answer: Written) -> None:
+        with self._lock:
+            self._answers[key] = answer
+            self._bytes += len(answer.body)
+            while self._bytes > MAX_BYTES:
+                _, forgotten = self._answers.popitem(last=False)
+                self._bytes -= len(forgotten.body)

@@ -138,7 +138,7 @@ def test_a_blind_second_reading_overrules_nobody(database: Database, now: dateti
         assert carrying(session, "liquidity", now) == 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_counting_by_difference_equals_counting_anew(tmp_path_factory: object, data: st.DataObject) -> None:
     path = tmp_path_factory.mktemp("reviews") / "storyshift.db"  # type: ignore[attr-defined]

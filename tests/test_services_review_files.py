@@ -218,7 +218,7 @@ def told_reviews(draw: st.DrawFn) -> list[Review]:
     return found
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(told=told_reviews())
 @pytest.mark.parametrize("form", ["jsonl", "label-studio"])
 def test_a_round_trip_changes_nothing(
@@ -473,7 +473,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(row=anything, tasks=st.lists(st.fixed_dictionaries({"data": anything, "annotations": st.lists(anything)})))
 def test_nothing_that_json_can_hold_breaks_the_reading(row: Any, tasks: list[Any]) -> None:
     for told in (*read_lines([json.dumps(row).encode()], "ann"), *read_tasks([row, *tasks], "ann")):

@@ -8,7 +8,7 @@ PORT ?= 8000
 TORCH := torch==2.13.0
 TORCH_TESTS := $(addprefix tests/,test_cli_learning.py test_nlp_baselines.py test_nlp_huggingface.py test_nlp_training.py)
 
-.PHONY: help install run demo test test-torch check format lock clean
+.PHONY: help install run demo test test-torch check format lock notebooks clean
 
 help:  ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -36,6 +36,9 @@ check: .venv/.installed-dev  ## style, types, import rules, the quality of the t
 
 format: .venv/.installed-dev  ## put the code into house style
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+notebooks: .venv/.installed-dev  ## execute the notebooks anew, against a demo of their own
+	@$(BIN)/python notebooks/execute.py
 
 lock: .venv/bin/python  ## resolve the lock files anew (needs a package index)
 	@$(BIN)/python -m pip install --quiet uv

@@ -46,6 +46,10 @@ where place = 1 group by 1, 2
 """
 
 
+def _headline(n: int) -> dict[str, str]:
+    return {"title": f"Headline {n}", "summary": "", "body": ""}
+
+
 def main(articles: int, url: str | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         database = Database.open(url or f"sqlite:///{Path(folder) / 'large.db'}")
@@ -56,7 +60,7 @@ def main(articles: int, url: str | None) -> None:
         measure(database)
 
 
-def fill(database: Database, articles: int) -> None:
+def fill(database: Database, articles: int, wording: Callable[[int], dict[str, str]] = _headline) -> None:
     started = time.perf_counter()
     rng = np.random.default_rng(1)
     at = np.sort(rng.integers(0, DAYS * 86_400, articles))
@@ -68,7 +72,7 @@ def fill(database: Database, articles: int) -> None:
     tagger, first = live_tagger_name(), LAST - timedelta(days=DAYS)
     for part in chunks(range(articles), BATCH):
         with database.write() as session:
-            for model, rows in _rows(part, at, story, outlet, told, named, tagger, first):
+            for model, rows in _rows(part, at, story, outlet, told, named, tagger, first, wording):
                 if rows:
                     session.connection().execute(insert(table_of(model)), rows)
     print(f"{articles:,} articles stored in {time.perf_counter() - started:.0f} s", file=sys.stderr)
@@ -81,7 +85,15 @@ def fill(database: Database, articles: int) -> None:
 
 
 def _rows(
-    part: Sequence[int], at: Any, story: Any, outlet: Any, told: Any, named: Any, tagger: str, first: datetime
+    part: Sequence[int],
+    at: Any,
+    story: Any,
+    outlet: Any,
+    told: Any,
+    named: Any,
+    tagger: str,
+    first: datetime,
+    wording: Callable[[int], dict[str, str]],
 ) -> Iterator[tuple[Any, list[dict[str, Any]]]]:
     keys = list(narratives())
     when = {n: first + timedelta(seconds=int(at[n])) for n in part}
@@ -100,12 +112,10 @@ def _rows(
             for n in part
         ],
     )
-    wording = {"summary": "", "body": ""}
     yield (
         Revision,
         [
-            {"id": n + 1, "article_id": n + 1, "seen_at": when[n], "title": f"Headline {n}", "content_hash": f"{n}"}
-            | wording
+            {"id": n + 1, "article_id": n + 1, "seen_at": when[n], "content_hash": f"{n}"} | wording(int(story[n]))
             for n in part
         ],
     )

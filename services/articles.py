@@ -2,22 +2,31 @@
 
 import base64
 import binascii
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from sqlmodel import Session
 
 from config import definitions
+from models.articles import Revision
 from models.errors import BadInput, NotFound
 from models.reviews import StandingLabel
 from models.store import articles as article_store
 from models.store import reviews as review_store
 from models.store import tags as tag_store
-from models.store.articles import ArticleRow
+from models.store.articles import ArticleRow, Wanted
+from models.store.search import parse
 from models.tags import AssetMention, NarrativeTag
+from services.answers import Answer
+from services.changes import Change, parts
 from services.instants import check_range, known_by
+from services.series import DIRECTIONS, Direction
 
 MAX_LIMIT = 200
+SIGNS = {1: "+", -1: "-", 0: "~"}
+FREE_TEXT = ("outlet", "title", "summary", "url")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a text begins that a spreadsheet takes for a formula."""
 MAX_ID = 2**31
 
 
@@ -64,6 +73,8 @@ class ArticleView:
     """The wording: what a review is given of."""
     story_id: int | None
     """None until its copies have been looked for; it counts from then on."""
+    echoes: int
+    """Other articles of its story that were known by then."""
     outlet: str
     url: str | None
     language: str
@@ -88,6 +99,8 @@ class RevisionView:
     title: str
     summary: str
     body: str
+    changes: list[Change]
+    """Title, summary and body, where they read otherwise than in the wording before; of the first none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +142,40 @@ class ArticlePage:
 
 
 @dataclass(frozen=True, slots=True)
+class FlatArticle:
+    """An article as a line of a table."""
+
+    id: int
+    event_at: datetime
+    known_at: datetime
+    outlet: str
+    title: str
+    summary: str
+    url: str | None
+    story_id: int | None
+    echoes: int
+    narratives: str
+    """Those it carries, each with + (building), - (fading) or ~ (neither): safe_haven+;liquidity~."""
+    assets: str
+    """Those it names: XAU;BTC."""
+    tagger: str
+
+
+@dataclass(frozen=True, slots=True)
 class ArticleQuestion:
+    q: str | None = None
+    """Words, "a phrase", -without, this OR that; see docs/articles.md."""
     start: datetime | None = None
     end: datetime | None = None
     narratives: tuple[str, ...] = ()
     """Only articles that carry one of these; all if none is named."""
+    direction: Direction | None = None
+    """In this direction."""
     asset: str | None = None
-    outlet: str | None = None
+    outlets: tuple[str, ...] = ()
+    """Only articles of one of these; all if none is named."""
+    fold: bool = False
+    """One article for each story: of those that answer the question, the one that was known first."""
     tagger: str = field(default_factory=definitions.live_tagger_name)
     as_of: datetime | None = None
     cursor: str | None = None
@@ -143,29 +183,72 @@ class ArticleQuestion:
 
 
 def search_articles(session: Session, question: ArticleQuestion, *, now: datetime) -> ArticlePage:
-    """Articles published in [start, end), newest first. Raises: UnknownName, BadRange, BadInput (cursor, limit)."""
+    """Articles published in [start, end), newest first, in the wording of as_of.
+
+    Raises: UnknownName, BadRange, BadInput (q, direction, cursor, limit).
+    """
+    as_of = known_by(question.as_of, now)
+    rows = article_store.find_articles(
+        session, _wanted(question), as_of=as_of, before=_place(question.cursor), limit=question.limit + 1
+    )
+    page = rows[: question.limit]
+    cursor = _cursor(page[-1]) if len(rows) > question.limit else None
+    return ArticlePage(views(session, page, question.tagger, as_of=as_of), cursor)
+
+
+def _wanted(question: ArticleQuestion) -> Wanted:
     for narrative in question.narratives:
         definitions.narrative(narrative)
     if question.asset is not None:
         definitions.asset(question.asset)
+    if question.direction is not None and not question.narratives:
+        raise BadInput(f"direction={question.direction} is that of a narrative: name one, e.g. narrative=safe_haven.")
     check_range(question.start, question.end)
     if not 1 <= question.limit <= MAX_LIMIT:
         raise BadInput(f"limit is {question.limit}; it must be from 1 to {MAX_LIMIT}.")
-    rows = article_store.find_articles(
-        session,
+    return Wanted(
+        tagger=question.tagger,
         start=question.start,
         end=question.end,
-        as_of=known_by(question.as_of, now),
         narratives=question.narratives,
+        direction=None if question.direction is None else DIRECTIONS[question.direction],
         asset=question.asset,
-        outlet=question.outlet,
-        tagger=question.tagger,
-        before=_place(question.cursor),
-        limit=question.limit + 1,
+        outlets=question.outlets,
+        search=parse(question.q) if question.q and not question.q.isspace() else None,
+        fold=question.fold,
     )
-    page = rows[: question.limit]
-    cursor = _cursor(page[-1]) if len(rows) > question.limit else None
-    return ArticlePage(views(session, page, question.tagger, as_of=known_by(question.as_of, now)), cursor)
+
+
+def table(page: ArticlePage) -> Answer:
+    """The articles of a page as lines of a table."""
+    return Answer(FlatArticle, [_flat(view) for view in page.data])
+
+
+def spreadsheet(page: ArticlePage) -> Answer:
+    """The same, safe to open: a text that a spreadsheet would run as a formula has an apostrophe before it."""
+    answer = table(page)
+    for n, row in enumerate(answer.rows):
+        texts = {name: getattr(row, name) or "" for name in FREE_TEXT}
+        answer.rows[n] = replace(row, **{name: f"'{text}" for name, text in texts.items() if text.startswith(FORMULA)})
+    return answer
+
+
+def _flat(view: ArticleView) -> FlatArticle:
+    carried = [f"{one.narrative}{SIGNS[one.direction]}" for one in view.narratives if one.label]
+    return FlatArticle(
+        id=view.id,
+        event_at=view.event_at,
+        known_at=view.known_at,
+        outlet=view.outlet,
+        title=view.title,
+        summary=view.summary,
+        url=view.url,
+        story_id=view.story_id,
+        echoes=view.echoes,
+        narratives=";".join(carried),
+        assets=";".join(one.asset for one in view.assets),
+        tagger=view.tagger,
+    )
 
 
 def get_article(
@@ -179,9 +262,15 @@ def get_article(
     return WholeArticle(
         article=views(session, [row], tagger, as_of=known_by(as_of, now))[0],
         body=row.body,
-        history=[RevisionView(r.seen_at, r.title, r.summary, r.body) for r in history],
+        history=[_revision(one, before) for before, one in zip([None, *history], history, strict=False)],
         sightings=[SightingView(*s) for s in article_store.sightings(session, article_id, as_of=known_by(as_of, now))],
     )
+
+
+def _revision(revision: Revision, before: Revision | None) -> RevisionView:
+    fields = {name: (getattr(before, name, ""), getattr(revision, name)) for name in ("title", "summary", "body")}
+    changes = [Change(name, parts(old, new)) for name, (old, new) in fields.items() if before and old != new]
+    return RevisionView(revision.seen_at, revision.title, revision.summary, revision.body, changes)
 
 
 def get_story(
@@ -204,11 +293,13 @@ def views(
     revisions = [row.revision_id for row in rows]
     narratives, assets = tag_store.tags_of(session, revisions, tagger)
     standing = review_store.labels_of(session, revisions, as_of=as_of) if as_reviewed else {}
+    echoes = article_store.echoes_of(session, [row.story_id for row in rows if row.story_id], as_of=as_of)
     return [
         ArticleView(
             id=row.id,
             revision_id=row.revision_id,
             story_id=row.story_id,
+            echoes=echoes.get(row.story_id or 0, 0),
             outlet=row.outlet,
             url=row.url,
             language=row.language,

@@ -17,6 +17,7 @@ from models.reviews import Judgement, Review, SaidNarrative, Slice
 from models.store import articles as article_store
 from models.store import reviews as review_store
 from models.store import tags as tag_store
+from models.store.search import parse
 from models.store.sql import one_at_a_time
 from models.tags import AssetMention, NarrativeTag
 from services.articles import MAX_ID, ArticleView, views
@@ -107,7 +108,7 @@ class QueueQuestion:
     blind: bool = False
     limit: int = 10
     search: str = ""
-    """Words that an article must hold, for slice search."""
+    """What an article must hold, for slice search: words, "a phrase", -without, this OR that."""
     narrative: str = ""
     """What is looked for, for slice search; it need not be defined yet."""
     article_id: int | None = None
@@ -133,8 +134,7 @@ def queue(session: Session, question: QueueQuestion, reviewer: str, *, now: date
 
 
 def _check_search(question: QueueQuestion) -> None:
-    if not question.search.split():
-        raise BadInput("A search needs words: search=ai+bubble.")
+    parse(question.search)
     if not NARRATIVE_KEY.fullmatch(question.narrative):
         raise BadInput(
             f"A search is for one narrative: narrative is {question.narrative!r}; it must be small letters, digits and "
@@ -164,8 +164,8 @@ def _revisions(session: Session, part: Slice, question: QueueQuestion, reviewer:
     if part == "second":
         return review_store.for_second_reading(session, reviewer, as_of=now, limit=limit)
     if part == "search":
-        words = question.search.split()
-        return review_store.found_by(session, words, question.narrative, reviewer, as_of=now, limit=limit)
+        search = parse(question.search)
+        return review_store.found_by(session, search, question.narrative, reviewer, as_of=now, limit=limit)
     return []
 
 

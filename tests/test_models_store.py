@@ -9,7 +9,7 @@ from models.articles import Revision
 from models.database import Database
 from models.feeds import Feed
 from models.prices import FoundBar, FoundPoint
-from models.store.articles import Added, add_articles, find_articles, get_article, remove_text
+from models.store.articles import Added, Wanted, add_articles, find_articles, get_article, remove_text
 from models.store.feeds import due_feeds, list_feeds, seed_feeds
 from models.store.prices import Kept, add_bars, add_points, read_bars
 from models.store.stories import Seen, story_frames
@@ -83,15 +83,16 @@ def test_articles_come_newest_first_page_by_page_and_filtered(database: Database
     with database.write() as session:
         add_articles(session, [found_article(t, DAY + n * HOUR) for n, t in enumerate(titles)], now=now)
     tag_all(database, now)
-    rest = {"start": None, "end": None, "as_of": now, "tagger": "fake@1", "outlet": None, "limit": 2}
+    either = Wanted("fake@1", narratives=["safe_haven", "liquidity"], asset="XAU")
     with database.read() as session:
-        page = find_articles(session, narratives=[], asset=None, before=None, **rest)
+        page = find_articles(session, Wanted("fake@1"), as_of=now, before=None, limit=2)
         assert [row.title for row in page] == titles[:1:-1]
-        following = find_articles(session, narratives=[], asset=None, before=(page[-1].event_at, page[-1].id), **rest)
+        last = (page[-1].event_at, page[-1].id)
+        following = find_articles(session, Wanted("fake@1"), as_of=now, before=last, limit=2)
         assert [row.title for row in following] == titles[1::-1]
-        havens = find_articles(session, narratives=["safe_haven"], asset=None, before=None, **rest)
+        havens = find_articles(session, Wanted("fake@1", narratives=["safe_haven"]), as_of=now, before=None, limit=2)
         assert [row.title for row in havens] == [titles[3], titles[0]]
-        gold = find_articles(session, narratives=["safe_haven", "liquidity"], asset="XAU", before=None, **rest)
+        gold = find_articles(session, either, as_of=now, before=None, limit=2)
         assert [row.title for row in gold] == [titles[0]]
 
 

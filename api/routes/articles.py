@@ -1,19 +1,23 @@
 """Articles with their evidence, and the feeds they came from. What writes needs a key."""
 
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from analysis.buckets import Bucket
-from api.schemas import AsOf, End, ErrorAnswer, Listed, Start, Tagger
+from api.routes.series import accepted, unless_known
+from api.schemas import AsOf, ErrorAnswer, Listed, Tagger
 from api.security import may_write
 from config.definitions import FeedKind, live_tagger_name
 from services import articles as article_service
 from services import sources
+from services.answers import MEDIA_TYPES, Format, write
 from services.articles import ArticlePage, ArticleQuestion, StoryView, WholeArticle
 from services.instants import parse_as_of, parse_bound
+from services.series import DIRECTIONS
 from services.sources import CoverageRow, FeedView
 
 router = APIRouter(
@@ -21,6 +25,11 @@ router = APIRouter(
 )
 NO_KEY: dict[int | str, dict[str, Any]] = {401: {"model": ErrorAnswer, "description": "It came without a living key."}}
 NONE_THERE: dict[int | str, dict[str, Any]] = {404: {"model": ErrorAnswer}}
+PAGE = TypeAdapter(ArticlePage)
+FORMS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {MEDIA_TYPES[form].split(";")[0]: {} for form in ("csv", "parquet")}},
+    304: {"description": "The page is the one whose ETag came in If-None-Match."},
+}
 ArticleId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
@@ -33,38 +42,87 @@ class NewFeed(BaseModel):
     language: str = Field("en", description="The language it is written in, as a two-letter code.")
 
 
-@router.get("/articles")
-def articles(
-    request: Request,
-    start: Start = None,
-    end: End = None,
-    narrative: Annotated[list[str] | None, Query(description="Only articles that carry one of these.")] = None,
-    asset: Annotated[str | None, Query(description="Only articles that name it.")] = None,
-    outlet: Annotated[str | None, Query()] = None,
-    as_of: AsOf = None,
-    tagger: Tagger = None,
-    cursor: Annotated[str | None, Query(description="next_cursor of the page before.")] = None,
-    limit: Annotated[int, Query(description="Articles on a page, 1 to 200.")] = 50,
-) -> ArticlePage:
-    """Articles, newest first, each with its narratives, assets and the evidence for them."""
-    question = ArticleQuestion(
-        start=parse_bound(start, "start"),
-        end=parse_bound(end, "end"),
-        narratives=tuple(narrative or ()),
-        asset=asset,
-        outlet=outlet,
-        tagger=tagger or live_tagger_name(),
-        as_of=parse_as_of(as_of),
-        cursor=cursor,
-        limit=limit,
-    )
+@dataclass
+class ArticleParameters:
+    """Which articles are asked for, and how they are written."""
+
+    q: Annotated[
+        str | None,
+        Query(
+            description='Words that it must hold; "a phrase", -without, this OR that.',
+            examples=['gold "safe haven" -silver'],
+        ),
+    ] = None
+    start: Annotated[str | None, Query(description="Published from then on.", examples=["2020-03-01"])] = None
+    end: Annotated[str | None, Query(description="Published before.", examples=["2020-04-01"])] = None
+    narrative: Annotated[
+        list[str] | None, Query(description="Only articles that carry one of these.", examples=[["safe_haven"]])
+    ] = None
+    direction: Annotated[
+        Literal["building", "fading", "neither", "1", "-1", "0"] | None,
+        Query(description="With narrative: only those that carry it in this direction.", examples=["building"]),
+    ] = None
+    asset: Annotated[str | None, Query(description="Only articles that name it.", examples=["XAU"])] = None
+    outlet: Annotated[list[str] | None, Query(description="Only articles of these.", examples=[["The Wire"]])] = None
+    fold: Annotated[
+        bool, Query(description="One article for each story, the one that was known first.", examples=[True])
+    ] = False
+    as_of: AsOf = None
+    tagger: Tagger = None
+    cursor: Annotated[
+        str | None,
+        Query(description="next_cursor of the page before.", examples=["MjAyMC0wMy0wOVQxNDozMDowMCswMDowMCAxMg=="]),
+    ] = None
+    limit: Annotated[int, Query(description="Articles on a page, 1 to 200.", examples=[50])] = 50
+    format: Annotated[
+        Format | None, Query(description="json, csv or parquet; or by the Accept header.", examples=["csv"])
+    ] = None
+
+    def question(self) -> ArticleQuestion:
+        direction = self.direction
+        named = next((name for name, sign in DIRECTIONS.items() if direction in (name, str(sign))), None)
+        return ArticleQuestion(
+            q=self.q,
+            start=parse_bound(self.start, "start"),
+            end=parse_bound(self.end, "end"),
+            narratives=tuple(self.narrative or ()),
+            direction=named,
+            asset=self.asset,
+            outlets=tuple(self.outlet or ()),
+            fold=self.fold,
+            tagger=self.tagger or live_tagger_name(),
+            as_of=parse_as_of(self.as_of),
+            cursor=self.cursor,
+            limit=self.limit,
+        )
+
+
+@router.get("/articles", response_model=ArticlePage, responses=FORMS)
+def articles(request: Request, parameters: Annotated[ArticleParameters, Depends()]) -> Response:
+    """Articles, newest first, each with its narratives, assets and the evidence; as CSV or Parquet a line each.
+
+    The header Link names the next page, as next_cursor does.
+    """
     with request.app.state.database.read() as session:
-        return article_service.search_articles(session, question, now=request.app.state.clock())
+        page = article_service.search_articles(session, parameters.question(), now=request.app.state.clock())
+    form = parameters.format or accepted(request)
+    content = PAGE.dump_json(page)
+    headers = {}
+    if page.next_cursor is not None:
+        following = request.url.include_query_params(cursor=page.next_cursor)
+        headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+    if form == "json":
+        return unless_known(request, form, content, lambda: content, headers)
+    lines = article_service.spreadsheet(page) if form == "csv" else article_service.table(page)
+    return unless_known(request, form, content, lambda: write(lines, form), headers)
 
 
 @router.get("/articles/{article_id}", responses=NONE_THERE)
 def article(request: Request, article_id: ArticleId, as_of: AsOf = None, tagger: Tagger = None) -> WholeArticle:
-    """One article with its body and every wording that was seen; one that was taken down has `removed_at`, no text."""
+    """One article with its body and every wording that was seen, each with what changed, word by word.
+
+    One that was taken down has `removed_at` and no text.
+    """
     with request.app.state.database.read() as session:
         return article_service.get_article(
             session, article_id, now=request.app.state.clock(), as_of=parse_as_of(as_of), tagger=tagger

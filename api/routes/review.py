@@ -52,7 +52,9 @@ def review_queue(
     slice: Annotated[list[Slice] | None, Query(description="Which slices; all three of the mix if none is.")] = None,
     blind: Annotated[bool, Query(description="Without what the tagger says.")] = False,
     limit: Annotated[int, Query(description="Articles at once, 1 to 50.")] = 10,
-    search: Annotated[str, Query(description="Words that it must hold, with slice=search.")] = "",
+    search: Annotated[
+        str, Query(description='With slice=search: words that it must hold; "a phrase", -without, this OR that.')
+    ] = "",
     narrative: Annotated[str, Query(description="What is looked for, with slice=search; also a new one.")] = "",
     article_id: Annotated[int | None, Query(description="This article alone.")] = None,
     tagger: Tagger = None,

@@ -2,19 +2,21 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, insert, or_, select, union_all
+from sqlalchemy import and_, exists, func, insert, literal, or_, select, tuple_, union_all
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from models.articles import Article, Guid, Revision, Sighting
+from models.base import UTCDateTime
 from models.feeds import Feed
 from models.found import FoundArticle
 from models.store.reviews import carries, names_asset
+from models.store.search import Search, forget_words, holds
 from models.store.sql import chunks, insert_new, new_ids, one_at_a_time, table_of
 from models.tags import AssetMention, NarrativeTag
 
@@ -214,108 +216,149 @@ class ArticleRow:
     body: str
 
 
-def _article_query(as_of: datetime) -> Any:
-    current = (
-        select(
-            col(Revision.article_id).label("article_id"),
-            func.max(col(Revision.id)).label("revision_id"),
-            func.count().label("revisions"),
-        )
-        .where(col(Revision.seen_at) <= as_of)
-        .group_by(col(Revision.article_id))
-        .subquery()
-    )
-    return _worded(current).where(col(Article.known_at) <= as_of)
+def _counts_at(session: Session, as_of: datetime) -> Any:
+    """Of a revision of the article: whether it is the wording that counts at `as_of`, the last one seen by then."""
+    wording = aliased(Revision)
+    seen = and_(col(wording.article_id) == Article.id, col(wording.seen_at) <= as_of)
+    last = select(func.max(col(wording.id))).where(seen).correlate(Article).scalar_subquery()
+    its = col(Revision.article_id) == Article.id
+    if session.get_bind().dialect.name == "sqlite":
+        return and_(its, col(Revision.id) == last)
+    # the same, but PostgreSQL takes an equation for so rare that it would read every article to find one
+    return and_(its, col(Revision.seen_at) <= as_of, col(Revision.id) >= last)
 
 
-def _worded(wording: Any) -> Any:
-    """Articles in the wordings of a subquery (columns article_id, revision_id, revisions), as ArticleRow has them."""
-    return (
-        select(
-            col(Article.id),
-            col(Article.story_id),
-            col(Article.outlet),
-            col(Article.url),
-            col(Article.language),
-            col(Article.origin),
-            col(Article.event_at),
-            col(Article.known_at),
-            col(Article.knowledge),
-            col(Article.date_note),
-            col(Article.removed_at),
-            wording.c.revision_id,
-            wording.c.revisions,
-            col(Revision.title),
-            col(Revision.summary),
-            col(Revision.body),
-        )
-        .join(wording, wording.c.article_id == Article.id)
-        .join(Revision, col(Revision.id) == wording.c.revision_id)
+def _article_query(session: Session, as_of: datetime) -> Any:
+    """Articles in the wordings that count at `as_of`, as ArticleRow has them."""
+    wording = aliased(Revision)
+    seen = and_(col(wording.article_id) == Article.id, col(wording.seen_at) <= as_of)
+    revisions = select(func.count()).select_from(wording).where(seen).correlate(Article).scalar_subquery()
+    query = _worded(revisions).join(Revision, _counts_at(session, as_of))
+    return query.where(col(Article.known_at) <= as_of)
+
+
+def _worded(revisions: Any) -> Any:
+    """What ArticleRow has of an article and its wording, which is still to be joined."""
+    return select(
+        col(Article.id),
+        col(Article.story_id),
+        col(Article.outlet),
+        col(Article.url),
+        col(Article.language),
+        col(Article.origin),
+        col(Article.event_at),
+        col(Article.known_at),
+        col(Article.knowledge),
+        col(Article.date_note),
+        col(Article.removed_at),
+        col(Revision.id),
+        revisions,
+        col(Revision.title),
+        col(Revision.summary),
+        col(Revision.body),
     )
 
 
 def articles_as_worded(session: Session, revision_ids: Sequence[int]) -> list[ArticleRow]:
     """The articles in these wordings, in this order."""
     found: dict[int, ArticleRow] = {}
+    earlier = aliased(Revision)
+    of_it = and_(col(earlier.article_id) == Revision.article_id, col(earlier.id) <= Revision.id)
+    revisions = select(func.count()).select_from(earlier).where(of_it).correlate(Revision).scalar_subquery()
     for part in chunks(revision_ids):
-        earlier = aliased(Revision)
-        wording = (
-            select(col(Revision.article_id), col(Revision.id).label("revision_id"), func.count().label("revisions"))
-            .join(earlier, and_(col(earlier.article_id) == Revision.article_id, col(earlier.id) <= Revision.id))
-            .where(col(Revision.id).in_(part))
-            .group_by(col(Revision.article_id), col(Revision.id))
-            .subquery()
-        )
-        rows = [ArticleRow(*row) for row in session.execute(_worded(wording))]
+        query = _worded(revisions).join(Revision, col(Revision.article_id) == Article.id)
+        rows = [ArticleRow(*row) for row in session.execute(query.where(col(Revision.id).in_(part)))]
         found |= {row.revision_id: row for row in rows}
     return [found[revision] for revision in revision_ids if revision in found]
 
 
-def find_articles(
-    session: Session,
-    *,
-    start: datetime | None,
-    end: datetime | None,
-    as_of: datetime,
-    narratives: Sequence[str],
-    asset: str | None,
-    outlet: str | None,
-    tagger: str,
-    before: tuple[datetime, int] | None,
-    limit: int,
-) -> list[ArticleRow]:
-    """Articles published in [start, end), newest first: those that carry one of `narratives`, if any is named.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What must hold of an article and of its wording at the time; what is left open asks nothing."""
 
-    `before` is the (event_at, id) of the last one already seen.
-    """
-    query = _article_query(as_of)
-    if start is not None:
-        query = query.where(col(Article.event_at) >= start)
-    if end is not None:
-        query = query.where(col(Article.event_at) < end)
-    if outlet is not None:
-        query = query.where(col(Article.outlet) == outlet)
-    if narratives:
-        query = query.where(carries(tagger, narratives, as_of=as_of))
-    if asset is not None:
-        query = query.where(names_asset(tagger, asset, as_of=as_of))
-    if before is not None:
-        at, article_id = before
-        query = query.where(
-            or_(col(Article.event_at) < at, and_(col(Article.event_at) == at, col(Article.id) < article_id))
+    tagger: str
+    start: datetime | None = None
+    end: datetime | None = None
+    narratives: Sequence[str] = ()
+    """It carries one of these,"""
+    direction: int | None = None
+    """in this direction."""
+    asset: str | None = None
+    outlets: Sequence[str] = ()
+    """It is of one of these."""
+    search: Search | None = None
+    fold: bool = False
+    """Of several of one story only the one that was known first."""
+
+
+def find_articles(
+    session: Session, wanted: Wanted, *, as_of: datetime, before: tuple[datetime, int] | None, limit: int
+) -> list[ArticleRow]:
+    """Articles published in [start, end), newest first. `before` is the (event_at, id) of the last one already seen."""
+    found = _matching(session, wanted, as_of=as_of)
+    query = select(found.c.revision_id)
+    if wanted.fold:
+        other = _matching(session, wanted, as_of=as_of)
+        sooner = or_(
+            other.c.known_at < found.c.known_at, and_(other.c.known_at == found.c.known_at, other.c.id < found.c.id)
         )
-    query = query.order_by(col(Article.event_at).desc(), col(Article.id).desc()).limit(limit)
-    return [ArticleRow(*row) for row in session.execute(query)]
+        query = query.where(~exists().where(other.c.story_id == found.c.story_id, sooner))
+    if before is not None:
+        place = tuple_(literal(before[0], UTCDateTime()), literal(before[1]))
+        query = query.where(tuple_(found.c.event_at, found.c.id) < place)
+    query = query.order_by(found.c.event_at.desc(), found.c.id.desc()).limit(limit)
+    return articles_as_worded(session, list(session.scalars(query)))
+
+
+def _matching(session: Session, wanted: Wanted, *, as_of: datetime) -> Any:
+    """A subquery of what is wanted: columns id, story_id, event_at, known_at, revision_id."""
+    query: Any = (
+        select(
+            col(Article.id),
+            col(Article.story_id),
+            col(Article.event_at),
+            col(Article.known_at),
+            col(Revision.id).label("revision_id"),
+        )
+        .join(Revision, _counts_at(session, as_of))
+        .where(col(Article.known_at) <= as_of)
+    )
+    if wanted.start is not None:
+        query = query.where(col(Article.event_at) >= wanted.start)
+    if wanted.end is not None:
+        query = query.where(col(Article.event_at) < wanted.end)
+    if wanted.outlets:
+        query = query.where(col(Article.outlet).in_(wanted.outlets))
+    if wanted.narratives:
+        query = query.where(carries(wanted.tagger, wanted.narratives, as_of=as_of, direction=wanted.direction))
+    if wanted.asset is not None:
+        query = query.where(names_asset(wanted.tagger, wanted.asset, as_of=as_of))
+    if wanted.search is not None:
+        query = query.where(holds(session, wanted.search, col(Revision.id)))
+    return query.subquery()
+
+
+def echoes_of(session: Session, story_ids: Collection[int], *, as_of: datetime) -> dict[int, int]:
+    """How many articles of each story were known by then, but for one."""
+    found: dict[int, int] = {}
+    for part in chunks(sorted(set(story_ids))):
+        query = (
+            select(col(Article.story_id), func.count() - 1)
+            .where(col(Article.story_id).in_(part), col(Article.known_at) <= as_of)
+            .group_by(col(Article.story_id))
+        )
+        found |= dict(session.execute(query).all())
+    return found
 
 
 def get_article(session: Session, article_id: int, *, as_of: datetime) -> ArticleRow | None:
-    row = session.execute(_article_query(as_of).where(col(Article.id) == article_id)).first()
+    row = session.execute(_article_query(session, as_of).where(col(Article.id) == article_id)).first()
     return ArticleRow(*row) if row is not None else None
 
 
 def story_articles(session: Session, story_id: int, *, as_of: datetime) -> list[ArticleRow]:
     """The copies of a story that were known by then, the lead first."""
-    query = _article_query(as_of).where(col(Article.story_id) == story_id)
+    query = _article_query(session, as_of).where(col(Article.story_id) == story_id)
     return [ArticleRow(*row) for row in session.execute(query.order_by(col(Article.known_at), col(Article.id)))]
 
 
@@ -366,4 +409,5 @@ def remove_text(session: Session, article_id: int, *, now: datetime) -> bool:
         for mention in session.scalars(select(AssetMention).where(col(AssetMention.revision_id) == revision.id)):
             mention.spans = []
     article.url, article.removed_at = None, article.removed_at or now
+    forget_words(session)
     return True

@@ -18,6 +18,7 @@ from sqlmodel import Session, col
 from models.articles import Article, Revision, Story
 from models.reviews import EVERY_OTHER, AuditDraw, AuditRound, Judgement, Review, StandingLabel
 from models.store.rollups import recounted
+from models.store.search import Search, holds
 from models.store.sql import chunks, insert_new, one_at_a_time, utc_hour
 from models.tags import AssetMention, NarrativeTag, Tagging
 
@@ -161,8 +162,11 @@ def _judged(revision_id: Any, narrative: Any, as_of: datetime) -> ColumnElement[
     )
 
 
-def carries(tagger: str, narratives: Collection[str], *, as_of: datetime) -> ColumnElement[bool]:
-    """Of a revision: whether it carries one of the narratives, as a reviewer says or else the tagger."""
+def carries(
+    tagger: str, narratives: Collection[str], *, as_of: datetime, direction: int | None = None
+) -> ColumnElement[bool]:
+    """Of a revision: whether it carries one of the narratives (in this direction), as a reviewer says or else the
+    tagger."""
     told = exists().where(
         col(NarrativeTag.revision_id) == Revision.id,
         col(NarrativeTag.tagger) == tagger,
@@ -177,6 +181,9 @@ def carries(tagger: str, narratives: Collection[str], *, as_of: datetime) -> Col
         col(StandingLabel.holds).is_(True),
         standing_at(as_of),
     )
+    if direction is not None:
+        told = told.where(col(NarrativeTag.direction) == direction)
+        reviewed = reviewed.where(func.coalesce(col(StandingLabel.direction), 0) == direction)
     return or_(told, reviewed)
 
 
@@ -496,10 +503,10 @@ def for_second_reading(session: Session, reviewer: str, *, as_of: datetime, limi
 
 
 def found_by(
-    session: Session, words: Sequence[str], narrative: str, reviewer: str, *, as_of: datetime, limit: int
+    session: Session, search: Search, narrative: str, reviewer: str, *, as_of: datetime, limit: int
 ) -> list[int]:
-    """Wordings that hold every one of the words, in title or summary, and that the reviewer has not judged for the
-    narrative; the newest articles first, one for each title."""
+    """Wordings that are found and that the reviewer has not judged for the narrative; the newest articles first, one
+    for each title."""
     said = aliased(StandingLabel)
     judged = exists().where(
         col(said.revision_id) == Revision.id, col(said.key) == narrative, col(said.stands_until).is_(None)
@@ -516,12 +523,9 @@ def found_by(
         select(col(Revision.id), col(Revision.title))
         .join(Article, col(Article.id) == Revision.article_id)
         .where(col(Article.known_at) <= as_of, col(Revision.seen_at) <= as_of, ~judged)
-        .where(~skipped)
+        .where(~skipped, holds(session, search, col(Revision.id)))
         .order_by(col(Article.event_at).desc(), col(Revision.id).desc())
     )
-    for word in words:
-        within = or_(*(col(place).icontains(word, autoescape=True) for place in (Revision.title, Revision.summary)))
-        query = query.where(within)
     seen: dict[str, int] = {}
     for revision, title in session.execute(query.limit(4 * limit)):
         seen.setdefault(title.casefold(), revision)

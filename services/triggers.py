@@ -33,8 +33,13 @@ def states(session: Session, trigger: str, tagger: str, *, as_of: datetime) -> l
 
     Raises: ConfigError.
     """
-    reading = next(one for one in _readings(session, tagger, as_of) if one.told.trigger == trigger)
-    return list(zip(reading.days.date, reading.states, strict=True))
+    return all_states(session, tagger, as_of=as_of)[trigger]
+
+
+def all_states(session: Session, tagger: str, *, as_of: datetime) -> dict[str, list[tuple[date, str]]]:
+    """The same of every trigger. Raises: ConfigError."""
+    found = _readings(session, tagger, as_of)
+    return {one.told.trigger: list(zip(one.days.date, one.states, strict=True)) for one in found}
 
 
 def _readings(session: Session, tagger: str, as_of: datetime) -> list[Reading]:

@@ -1,4 +1,4 @@
-"""The page in a real Chromium, over a served record with a planted panic."""
+"""The story's page in a real Chromium, over a served record with a planted panic; and what all browser tests share."""
 
 import os
 import shutil
@@ -16,12 +16,12 @@ from record import FIRST, PANIC_FROM, fill, tag
 
 from api.app import create_app
 from models.database import Database
-from models.feeds import Feed
 from models.store.articles import add_articles
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.browser
 EVIL = 'safe_haven+ : <img src=x onerror=alert(1)><script>alert(2)</script> & "quotes" 🚀'
+QUIET_STREAM = "retry: 100000000\n\n"
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
 
 
@@ -39,12 +39,14 @@ def browser() -> Iterator[Browser]:
 def serving(database: Database, now: datetime) -> Iterator[str]:
     """The address at which the record is served; closes the database at the end."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(database, clock=lambda: now), log_level="error", ws="none"))
+    app = create_app(database, clock=lambda: now)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none"))
     thread = Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
+        app.state.live.close()
         server.should_exit = True
         thread.join()
         listener.close()
@@ -62,10 +64,11 @@ def served(sqlite_url: str, now: datetime) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page that must not log an error, nor ask any other host for anything."""
+@contextmanager
+def watched(browser: Browser) -> Iterator[Page]:
+    """A page that must not log an error, nor ask any other host for anything. It hears of no news: the stream ends."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    context.route("**/v1/events", lambda route: route.fulfill(content_type="text/event-stream", body=QUIET_STREAM))
     found = context.new_page()
     wrong: list[str] = []
     found.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
@@ -78,20 +81,28 @@ def page(browser: Browser) -> Iterator[Page]:
     assert wrong == []
 
 
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    with watched(browser) as found:
+        yield found
+
+
 def day(number: int) -> str:
     return f"{FIRST + timedelta(days=number):%Y-%m-%d}"
 
 
 def view(number: int = PANIC_FROM + 2) -> str:
-    return f"/#start={day(120)}&end={day(200)}&bucket=day&at={day(number)}T00:00:00Z"
+    return f"/story#start={day(120)}&end={day(200)}&bucket=day&at={day(number)}T00:00:00Z"
 
 
 def test_the_page_says_what_the_story_is_and_with_how_much_doubt(served: str, page: Page) -> None:
-    page.goto(served)
+    page.goto(f"{served}/story")
     expect(page.locator("#verdict")).to_contain_text("the story was panic, leaning clearly to panic")
     expect(page.locator("#caveat")).to_contain_text("90 % interval")
     expect(page.locator("#chart .scatterlayer").first).to_be_visible()
-    expect(page.locator("#legend button")).to_have_count(1 + 2 + 9)  # bitcoin, θ twice, nine narratives
+    expect(page.locator("#legend button")).to_have_count(
+        1 + 2 + 9 + 1 + 3
+    )  # bitcoin, θ, narratives and their directions, tone
 
 
 def test_a_click_on_a_day_lists_its_articles_with_the_evidence_marked(served: str, page: Page) -> None:
@@ -107,24 +118,6 @@ def test_a_click_on_a_day_lists_its_articles_with_the_evidence_marked(served: st
     expect(page.locator("#articles-title")).not_to_contain_text("11 June 2020")
     page.get_by_role("button", name="All articles").click()
     expect(page.locator("#list li")).to_have_count(25)
-
-
-def test_a_failing_feed_is_shown_with_what_its_server_said(
-    served: str, page: Page, sqlite_url: str, now: datetime
-) -> None:
-    database = Database(sqlite_url)
-    with database.write() as session:
-        for name, said in (("Good", None), ("Bad", "The server answered 404 Not Found.")):
-            url = f"https://{name}.example/feed"
-            session.add(
-                Feed(url=url, outlet=name, added_at=now, next_fetch_at=now, last_fetched_at=now, last_error=said)
-            )
-    database.close()
-    page.goto(served)
-    expect(page.locator("#sources p")).to_contain_text("Sources: 2 feeds, 1 failing; ")
-    expect(page.locator("#sources li")).to_have_text("Bad The server answered 404 Not Found.")
-    page.locator("#sources a").click()
-    expect(page).to_have_title("Storyshift: sources")
 
 
 def test_text_from_feeds_is_shown_as_text(served: str, page: Page) -> None:
@@ -160,7 +153,7 @@ def test_lines_can_be_shown_and_hidden_and_the_choice_is_kept(served: str, page:
 def test_an_empty_record_says_what_to_do(page: Page, sqlite_url: str, now: datetime) -> None:
     database = Database(sqlite_url)
     with serving(database, now) as address:
-        page.goto(address)
+        page.goto(f"{address}/story")
         expect(page.locator("#verdict")).to_have_text("No article is known yet.")
         expect(page.locator("#caveat")).to_contain_text("storyshift import news")
         page.wait_for_load_state("networkidle")
@@ -172,7 +165,7 @@ def test_a_young_record_says_when_theta_will_speak_and_can_start_from_prior_rate
     database = Database(sqlite_url)
     fill(database, now, days=30)
     with serving(database, FIRST + timedelta(days=30)) as address:
-        page.goto(address)
+        page.goto(f"{address}/story")
         expect(page.locator("#verdict")).to_have_text("Warming up: θ will speak from about 29 April 2020.")
         expect(page.locator("#articles-title")).to_contain_text("30 January 2020")  # the latest day is open already
         page.locator("#prior").click()
@@ -192,6 +185,6 @@ def test_nothing_is_wider_than_the_screen(served: str, page: Page, width: int) -
 
 def test_a_bad_range_in_the_address_is_a_sentence(browser: Browser, served: str) -> None:
     page = browser.new_page()
-    page.goto(served + f"/#start={day(100)}&end={day(50)}&bucket=day")
+    page.goto(served + f"/story#start={day(100)}&end={day(50)}&bucket=day")
     expect(page.locator("#message")).to_contain_text("must be before end")
     page.close()

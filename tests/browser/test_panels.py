@@ -130,7 +130,7 @@ def test_a_young_record_says_that_shifts_are_warming_up(page: Page, sqlite_url: 
     database = Database(sqlite_url)
     fill(database, now, days=30)
     with serving(database, datetime.fromisoformat("2020-01-31T00:00:00+00:00")) as address:
-        page.goto(address)
+        page.goto(f"{address}/story")
         expect(page.locator("#shifts-said")).to_contain_text("Warming up: a shift can be told once θ has its usual")
         expect(page.locator("#moved")).to_be_hidden()
         expect(page.locator("#trigger-list .lamp.unknown")).to_have_count(6)

@@ -294,7 +294,7 @@ def test_a_section_fails_alone(browser: Browser, served: str) -> None:
 
 
 def test_the_story_says_what_is_corrected_and_marks_what_is_below_its_floor(served: str, page: Page) -> None:
-    page.goto(f"{served}/#start=2020-03-01&end=2020-06-09&bucket=week&at=2020-05-04T00:00:00Z")
+    page.goto(f"{served}/story#start=2020-03-01&end=2020-06-09&bucket=week&at=2020-05-04T00:00:00Z")
     audit = page.locator("#audit")
     expect(audit).to_contain_text("Shares corrected by a random audit: safe haven, liquidity, fiscal stress.")
     expect(audit).to_contain_text(re.compile(r"As tagged: debasement \(\d\d of 30 random finds\)"))
@@ -315,7 +315,7 @@ def test_what_a_reviewer_said_is_marked_and_each_article_leads_to_its_review(ser
     asked = f"{served}/v1/articles?start=2020-05-04&end=2020-05-11&narrative=liquidity&limit=100"
     told = page.request.get(asked).json()["data"]
     reviewed = [one for one in told if any(tag["reviewed"] for tag in one["narratives"])]
-    page.goto(f"{served}/#start=2020-03-01&end=2020-06-09&bucket=week&at=2020-05-04T00:00:00Z&narrative=liquidity")
+    page.goto(f"{served}/story#start=2020-03-01&end=2020-06-09&bucket=week&at=2020-05-04T00:00:00Z&narrative=liquidity")
     item = page.locator("#list li").filter(has=page.locator(f"a[href='/review#article={reviewed[0]['id']}']"))
     expect(item.locator(".tag").first).to_contain_text("reviewed")
     expect(page.locator("#list li a[href^='/review#article=']")).to_have_count(page.locator("#list li").count())
@@ -339,9 +339,9 @@ def test_labels_without_score_and_assets_without_salience_are_shown(served: str,
         route.fulfill(json=answer | {"data": [article]})
 
     page.route("**/v1/articles?*", tell_one)
-    page.goto(f"{served}/#start=2020-03-01&end=2020-06-09&bucket=week&at=2020-05-04T00:00:00Z")
+    page.goto(f"{served}/story#start=2020-03-01&end=2020-06-09&bucket=week&at=2020-05-04T00:00:00Z")
     item = page.locator("#list li")
-    expect(item.locator(".about")).to_contain_text("Safe haven ↑reviewednot DebasementreviewedXAUreviewedreview")
+    expect(item.locator(".about")).to_contain_text("Safe haven, buildingreviewednot DebasementreviewedGoldreviewed")
     expect(item.locator("mark.asset")).to_have_text("gold")
     expect(item.locator(".lead")).to_have_text("x" * 420 + " …")
 

@@ -8,7 +8,7 @@ const MOVERS = 3;
 const turns = {};
 
 // What the newest question of its kind brought; an older answer is dropped (undefined).
-async function newest(kind, question) {
+export async function newest(kind, question) {
   const turn = (turns[kind] = (turns[kind] || 0) + 1);
   const answer = await question.catch((error) => error);
   return turn === turns[kind] ? answer : undefined;
@@ -20,18 +20,16 @@ function tell(id, text, busy = false) {
   node.closest("section").setAttribute("aria-busy", String(busy));
 }
 
-const asOf = (end) => (end ? `As of ${longDay(end)}, where the range shown ends. ` : "");
-
 // -- what moved θ ------------------------------------------------------------------------------------------------------
 
-export async function tellMoved({ end, prior, narratives }) {
+export async function tellMoved({ asked, end, prior, narratives }) {
   const node = element("moved");
   if (!end) {
     turns.moved = (turns.moved || 0) + 1;
     node.hidden = true;
     return;
   }
-  const answer = await newest("moved", ask("shift/why", { start: isoDay(end - 7 * DAY), end: isoDay(end), prior_rates: prior && "true" }));
+  const answer = await newest("moved", ask("shift/why", { start: isoDay(end - 7 * DAY), end: isoDay(end), as_of: asked, prior_rates: prior && "true" }));
   if (!answer) return;
   node.hidden = false;
   if (answer instanceof Error) {
@@ -76,7 +74,7 @@ function shiftItem(event, { narratives, address, around }) {
 }
 
 // Returns the shifts, oldest first, for the marks on the chart; undefined where a later question was asked.
-export async function tellShifts({ asked, end, prior, young, ...page }) {
+export async function tellShifts({ asked, said, prior, young, ...page }) {
   tell("shifts-said", "Looking for shifts …", true);
   const answer = await newest("shifts", ask("shift/events", { as_of: asked, prior_rates: prior && "true" }));
   if (!answer) return undefined;
@@ -88,7 +86,7 @@ export async function tellShifts({ asked, end, prior, young, ...page }) {
     return [];
   }
   const events = [...answer.data].reverse();
-  tell("shifts-said", asOf(asked) + (events.length ? `${many(events.length, "shift", "shifts")} detected so far, the latest first.` :
+  tell("shifts-said", said + (events.length ? `${many(events.length, "shift", "shifts")} detected so far, the latest first.` :
     young ? "Warming up: a shift can be told once θ has its usual rates." : "No shift has been detected."));
   list.replaceChildren(...events.map((event) => shiftItem(event, { ...page, prior })));
   const [later, more] = [[...list.children].slice(LATEST), element("all-shifts")];
@@ -128,7 +126,7 @@ function triggerItem(trigger, { narratives, address }) {
   return item;
 }
 
-export async function tellTriggers({ asked, ...page }) {
+export async function tellTriggers({ asked, said, ...page }) {
   tell("triggers-said", "Looking at the triggers …", true);
   const answer = await newest("triggers", ask("triggers", { as_of: asked }));
   if (!answer) return;
@@ -138,6 +136,6 @@ export async function tellTriggers({ asked, ...page }) {
     return;
   }
   const count = (word) => answer.data.filter((trigger) => trigger.state === word).length;
-  tell("triggers-said", `${asOf(asked)}${["on", "forming", "off", "unknown"].filter(count).map((word) => `${count(word)} ${word}`).join(", ")}.`);
+  tell("triggers-said", `${said}${["on", "forming", "off", "unknown"].filter(count).map((word) => `${count(word)} ${word}`).join(", ")}.`);
   element("trigger-list").replaceChildren(...answer.data.map((trigger) => triggerItem(trigger, page)));
 }

@@ -1,7 +1,7 @@
 // The page of quality: how good the tags are, by what was drawn at random and read.
 // Flow: read the choice from the address -> ask the API, each section for itself -> words, dots with intervals, tables.
 
-import { ask, daysAround, details, element, isoDay, link, longDay, make, many, table } from "./shared.js";
+import { ask, daysAround, details, draw, element, isoDay, link, longDay, make, many, table } from "./shared.js";
 
 const FIRST = { by: "narrative", key: "" };
 const HEADS = { narrative: "Narrative", asset: "Asset", outlet: "Outlet" };
@@ -97,15 +97,6 @@ function showTop({ data, meta }) {
 }
 
 // -- dots with intervals ------------------------------------------------------------------------------------------------
-
-const SVG = "http://www.w3.org/2000/svg";
-
-function draw(tag, className, attributes) {
-  const node = document.createElementNS(SVG, tag);
-  if (className) node.setAttribute("class", className);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  return node;
-}
 
 const placed = (number, from) => `${(100 * (number - from)) / (1 - from)}%`;
 const marksOf = (from) => (from < 0 ? [from, 0, 1] : [0, 0.5, 1]);

@@ -35,6 +35,8 @@ export function signed(value, digits = 2) {
 
 export const chance = (p) => (p == null ? "not known" : p < 0.001 ? "< 0.001" : p.toFixed(p < 0.1 ? 3 : 2));
 
+export const between = (low, high) => `${signed(low)} to ${signed(high)}`;
+
 // A log return as per cent; null is "not known", never 0.
 export const gain = (log) => (log == null ? "not known" : `${signed((Math.exp(log) - 1) * 100, 1)} %`);
 
@@ -47,7 +49,7 @@ export function named(sentence, narratives) {
 // The story's page around a day, that day chosen.
 export function daysAround(day, reach = 45) {
   const at = Date.parse(`${day}T00:00:00Z`);
-  return `/#${new URLSearchParams({ start: isoDay(at - reach * DAY), end: isoDay(at + reach * DAY), bucket: "day", at: `${day}T00:00:00Z` })}`;
+  return `/story#${new URLSearchParams({ start: isoDay(at - reach * DAY), end: isoDay(at + reach * DAY), bucket: "day", at: `${day}T00:00:00Z` })}`;
 }
 
 // A text cut where spans begin and end: what stands there, and the spans over it. Offsets are code points.
@@ -92,8 +94,29 @@ export function link(href, ...content) {
   return node;
 }
 
+export const put = (id, ...content) => element(id).replaceChildren(...content);
+
+export function show(id, shown) {
+  element(id).hidden = !shown;
+}
+
 export function details(className, summary, ...content) {
   return make("details", className, make("summary", "", summary), ...content);
+}
+
+// The rows of a <dl>: what it is, its value, and more beneath it.
+export function figures(id, rows) {
+  element(id).replaceChildren(...rows.map(([name, value, more = ""]) => make("div", "", make("dt", "", name), make("dd", "", value, ...(more ? [make("small", "", more)] : [])))));
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export function draw(tag, className, attributes = {}, ...content) {
+  const node = document.createElementNS(SVG, tag);
+  if (className) node.setAttribute("class", className);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...content);
+  return node;
 }
 
 // A table that scrolls by itself, also by the keyboard, where it is wider than its place.
@@ -135,3 +158,14 @@ export function plot(node, says, traces, layout) {
     margin: { l: narrow ? 48 : 58, r: narrow ? 10 : 18, t: 14, b: 44 }, ...layout,
   }, { displayModeBar: false, responsive: true });
 }
+
+// -- the skip link ---------------------------------------------------------------------------------------------------
+
+// It leads past the head of the page and leaves the address alone, whose fragment is what a page shows.
+document.querySelector(".skip")?.addEventListener("click", (event) => {
+  const target = document.querySelector(event.currentTarget.getAttribute("href"));
+  if (!target) return;
+  event.preventDefault();
+  if (!target.hasAttribute("tabindex")) target.tabIndex = -1;
+  target.focus();
+});

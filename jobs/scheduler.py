@@ -1,4 +1,5 @@
-"""What runs on a clock, until told to stop: news, its stories and tags, prices, full texts if wanted - side by side.
+"""What runs on a clock, until told to stop: news, its stories, tags and events, what is told of them, prices,
+full texts if wanted - side by side.
 
 Each has a thread of its own, so that a server that hangs keeps neither the tagger nor the prices waiting.
 """
@@ -13,6 +14,8 @@ from config.settings import get_settings
 from ingest.sources import open_sources
 from jobs.cluster import Clusterer
 from jobs.collect import collect
+from jobs.deliver import Deliverer
+from jobs.events import Noticer
 from jobs.fulltext import PageReader
 from jobs.prices import load_prices
 from jobs.tag import live_tagger, tag_untagged
@@ -22,13 +25,17 @@ from services.sources import seed_feeds
 
 LOOK_EVERY_SECONDS = 30.0
 TAG_EVERY_SECONDS = 3.0
+DELIVER_EVERY_SECONDS = 3.0
 Round = Callable[[], None]
 log = logging.getLogger("storyshift.worker")
 
 
 def work(database: Database, *, clock: Callable[[], datetime], stop: Event) -> None:
     """Returns when `stop` is set. A round that fails is logged and tried again at the next."""
-    rounds: list[tuple[Round, float]] = [(_tagging(database, clock), TAG_EVERY_SECONDS)]
+    rounds: list[tuple[Round, float]] = [
+        (_tagging(database, clock), TAG_EVERY_SECONDS),
+        (_delivering(database, clock), DELIVER_EVERY_SECONDS),
+    ]
     if get_settings().load_prices:
         rounds.append((_loading(database, clock), LOOK_EVERY_SECONDS))
     if get_settings().full_text:
@@ -56,13 +63,24 @@ def _collecting(database: Database, clock: Callable[[], datetime]) -> Round:
 
 
 def _tagging(database: Database, clock: Callable[[], datetime]) -> Round:
-    tagger, clusterer = live_tagger(), Clusterer(database)
+    tagger, clusterer, noticer = live_tagger(), Clusterer(database), Noticer(database, clock=clock)
 
     def one_round() -> None:
         if placed := clusterer.cluster():
             log.info("clustered articles=%d", placed)
         if read := tag_untagged(database, tagger, clock=clock):
             log.info("tagged texts=%d tagger=%s", read, tagger.name)
+        if noticed := noticer.notice():
+            log.info("noticed events=%d", noticed)
+
+    return one_round
+
+
+def _delivering(database: Database, clock: Callable[[], datetime]) -> Round:
+    deliverer = Deliverer(database, clock=clock)
+
+    def one_round() -> None:
+        deliverer.deliver()
 
     return one_round
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from config import definitions
-from models import articles, feeds, keys, pages, prices, reviews, rollups, tags  # noqa: F401 - so that all tables are known
+from models import articles, events, feeds, keys, pages, prices, reviews, rollups, tags  # noqa: F401 - so that all tables are known
 from models.database import Database
 
 POSTGRES = os.environ.get("STORYSHIFT_TEST_POSTGRES_URL", "postgresql://127.0.0.1:5432/test")

@@ -4,6 +4,7 @@ from alembic import context
 from sqlmodel import SQLModel
 
 import models.articles
+import models.events
 import models.feeds
 import models.keys
 import models.pages

@@ -1,5 +1,6 @@
 """Time buckets: half-open, aligned to UTC - hours, days, weeks that begin on Monday, months."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Literal, get_args
 
@@ -10,7 +11,7 @@ from models.errors import BadRange
 Bucket = Literal["hour", "day", "week", "month"]
 BUCKETS: tuple[str, ...] = get_args(Bucket)
 PERIODS = {"hour": "h", "day": "D", "week": "W-SUN", "month": "M"}
-MAX_DAYS = {"hour": 92, "day": 366 * 20, "week": 366 * 50, "month": 366 * 100}
+MAX_DAYS: dict[Bucket, int] = {"hour": 92, "day": 366 * 20, "week": 366 * 50, "month": 366 * 100}
 """The longest range that is answered in each bucket."""
 GRACE = timedelta(hours=1)
 """Articles of a bucket still arrive for this long after its end; until then it is open."""
@@ -42,17 +43,20 @@ def starts(start: datetime, end: datetime, bucket: Bucket) -> list[datetime]:
     """
     if start >= end:
         raise BadRange(f"start ({_iso(start)}) must be before end ({_iso(end)}).")
-    if (end - start) > timedelta(days=MAX_DAYS[bucket]):
-        longer = next((b for b in BUCKETS[BUCKETS.index(bucket) + 1 :]), None)
-        hint = f", or ask by {longer}" if longer else ""
-        raise BadRange(
-            f"By {bucket}, at most {MAX_DAYS[bucket]} days are answered at once. Ask for a shorter range{hint}."
-        )
+    check_span(start, end, bucket)
     first = floor_one(start, bucket)
     found = [first]
     while (following := end_of(found[-1], bucket)) < end:
         found.append(following)
     return found
+
+
+def check_span(start: datetime, end: datetime, bucket: Bucket, most: Mapping[Bucket, int] = MAX_DAYS) -> None:
+    """Raises: BadRange if the range is longer than most[bucket] days."""
+    if end - start > timedelta(days=most[bucket]):
+        longer = next((b for b in BUCKETS[BUCKETS.index(bucket) + 1 :]), None)
+        hint = f", or ask by {longer}" if longer else ""
+        raise BadRange(f"By {bucket}, at most {most[bucket]} days are answered at once. Ask for a shorter range{hint}.")
 
 
 def _iso(instant: datetime) -> str:

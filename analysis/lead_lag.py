@@ -20,7 +20,7 @@ from scipy.signal import lfilter
 
 from analysis.intervals import Z90
 from analysis.join import MAX_GAP
-from models.derived import Lag, LeadLag, PairLeadLag
+from models.derived import Lag, LeadLag, LeftOut, PairLeadLag
 from models.errors import BadInput
 
 Array = NDArray[np.float64]
@@ -170,45 +170,69 @@ def family(
     max_lag: int = DEFAULT_MAX_LAG,
     seed: int = 0,
     resamples: int = RESAMPLES,
-) -> list[PairLeadLag]:
+) -> tuple[list[PairLeadLag], list[LeftOut]]:
     """Every driver beside every asset, with p adjusted for all of them: Romano and Wolf's step-down.
 
     The drivers are resampled together, the same moments for each, so that those which say the same count as one. All
-    are put on one grid, the union of theirs. `hourly`: closes by the hour, of the assets that have them. Raises:
-    BadInput as lead_lag does, naming the pair.
+    are put on one grid, the union of theirs. `hourly`: closes by the hour, of the assets that have them. Returns: what
+    could be told, and why the other pairs could not; p is adjusted for those that could.
     """
-    for name, values in drivers.items():
-        if len(values) < MIN_N:
-            raise BadInput(f"There are too few values of {name} ({len(values)}); it takes at least {MIN_N}.")
+    left_out = [
+        LeftOut(name, asset, f"There are too few values of {name} ({len(values)}); it takes at least {MIN_N}.")
+        for name, values in drivers.items()
+        for asset in assets
+        if len(values) < MIN_N
+    ]
+    drivers = {name: values for name, values in drivers.items() if len(values) >= MIN_N}
     grid = sorted({at for values in drivers.values() for at, _ in values})
     whole = {
         name: [(at, value_at.get(at, np.nan)) for at in grid]
         for name, value_at in ((name, dict(values)) for name, values in drivers.items())
     }
-    pairs = {}
+    pairs: dict[str, dict[str, _Pair]] = {}
     for driver, values in whole.items():
         for asset, closes in assets.items():
             try:
                 found = align(values, closes, (hourly or {}).get(asset, ()))
-                pairs[driver, asset] = _Pair(found, target, (driver, asset), max_lag)
+                pairs.setdefault(driver, {})[asset] = _Pair(found, target, (driver, asset), max_lag)
             except BadInput as error:
-                raise BadInput(f"{driver} and {asset}: {error}") from None
-    fitted = {name: _autoregression(np.array([value for _, value in values])) for name, values in whole.items()}
-    known = np.all([np.isfinite(one.residuals) for one in fitted.values()], axis=0)
-    if known.sum() < MIN_N:
-        raise BadInput(f"Only {known.sum()} moments have a value of every driver; together they need at least {MIN_N}.")
+                left_out.append(LeftOut(driver, asset, f"{driver} and {asset}: {error}"))
+    fitted = {name: _autoregression(np.array([value for _, value in whole[name]])) for name in pairs}
+    known, rare = _together(fitted)
+    for name, n in rare.items():
+        told = f"Only {n} moments have a value of {name} and of those before it; it takes at least {MIN_N}."
+        left_out += [LeftOut(name, asset, told) for asset in pairs.pop(name)]
+    if not pairs:
+        return [], left_out
     judged = {}
-    for driver in drivers:
-        nulls = _nulls(fitted[driver], known, [pairs[driver, asset] for asset in assets], resamples, seed)
-        for asset, null in zip(assets, nulls, strict=True):
+    for driver, beside in pairs.items():
+        nulls = _nulls(fitted[driver], known, list(beside.values()), resamples, seed)
+        for asset, null in zip(beside, nulls, strict=True):
             judged[driver, asset] = _judged(
-                pairs[driver, asset], fitted[driver], null, target=target, seed=seed, names=(driver, asset)
+                beside[asset], fitted[driver], null, target=target, seed=seed, names=(driver, asset)
             )
     adjusted = _step_down([one.strength for one in judged.values()], np.stack([one.null for one in judged.values()]))
-    return [
+    rows = [
         _among(len(judged), driver, asset, one.answer, p)
         for ((driver, asset), one), p in zip(judged.items(), adjusted, strict=True)
     ]
+    return rows, left_out
+
+
+def _together(fitted: Mapping[str, "_Autoregression"]) -> tuple[NDArray[np.bool_], dict[str, int]]:
+    """The moments that every driver knows; and those drivers that would leave too few, with how many it would be.
+
+    What was asked about first stays.
+    """
+    known: NDArray[np.bool_] = np.array(True)
+    rare: dict[str, int] = {}
+    for name, one in fitted.items():
+        together = known & np.isfinite(one.residuals)
+        if together.sum() < MIN_N:
+            rare[name] = int(together.sum())
+        else:
+            known = together
+    return known, rare
 
 
 def _among(pairs: int, driver: str, asset: str, answer: LeadLag, p: float) -> PairLeadLag:

@@ -98,7 +98,7 @@ def main(draws_of_loop):
     times = []
     for _ in range(5):
         began = perf_counter()
-        told = family(drivers, assets, max_lag=MAX_LAG, resamples=RESAMPLES, seed=SEED)
+        told, _ = family(drivers, assets, max_lag=MAX_LAG, resamples=RESAMPLES, seed=SEED)
         times.append(perf_counter() - began)
     own = sorted(times)[2]
     fitted = {name: _autoregression(np.array([value for _, value in values])) for name, values in drivers.items()}

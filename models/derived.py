@@ -274,6 +274,15 @@ class PairLeadLag:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A pair, among others that were asked about at the same time, of which nothing can be told."""
+
+    driver: str
+    asset: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class EventWeek:
     """The mean cumulative abnormal log return `week` weeks after the events (before them, if negative).
 

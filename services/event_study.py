@@ -28,6 +28,27 @@ EVENTS = [*(f"shift:{state}" for state in STATES), *(f"trigger:{key}" for key in
 
 
 @dataclass(frozen=True, slots=True)
+class EventView:
+    event: str
+    name: str
+
+
+def known_events(session: Session) -> list[EventView]:
+    """What can be asked about: turns of the story, triggers that turn on, and record closes of what has closes."""
+    priced = price_store.priced_assets(session)
+    rules = definitions.triggers()
+    return [
+        *(EventView(f"shift:{state}", f"the story turns to {state}") for state in STATES),
+        *(EventView(f"trigger:{key}", getattr(rules, key).name) for key in TRIGGERS),
+        *(
+            EventView(f"high:{key}", f"record close of {asset.name}")
+            for key, asset in definitions.assets().items()
+            if definitions.priced_as(key) == key and key in priced
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
 class EventStudyAnswer:
     row: EventStudy
     meta: dict[str, Any]

@@ -12,7 +12,7 @@ from analysis.forecast import beside
 from analysis.join import MAX_GAP, bucket_returns
 from analysis.lead_lag import DEFAULT_MAX_LAG, Dated, Target, align, family
 from config import definitions
-from models.derived import PairLeadLag
+from models.derived import LeftOut, PairLeadLag
 from models.errors import BadInput, UnknownName
 from models.store import prices as price_store
 from services.series import Question, Scope, intensity, scope_of, shift, tone
@@ -43,8 +43,9 @@ def lead_lag(
     """Every driver beside every asset, p adjusted for all of them. A driver is a change or a share, never a level:
 
     narrative:KEY its share of the stories, tone:ASSET its mean tone, theta θ, asset:ASSET its log return, macro:SERIES
-    its change from one publication to the next. A bucket's value is known at its end; open buckets are left out.
-    Raises: UnknownName, BadRange, BadInput.
+    its change from one publication to the next. A bucket's value is known at its end; open buckets are left out. Pairs
+    of which nothing can be told are named in `meta`, each with the reason; p is adjusted for the others.
+    Raises: UnknownName, BadRange; BadInput, also if nothing can be told of any pair.
     """
     drivers, assets = list(dict.fromkeys(drivers)), list(dict.fromkeys(assets))
     if not drivers or not assets:
@@ -56,13 +57,27 @@ def lead_lag(
     scope = scope_of(session, question, now)
     values = {name: _values(session, name, question, scope, now) for name in drivers}
     closes = {asset: _closes(session, asset, scope) for asset in assets}
-    for name, found in (*values.items(), *closes.items()):
-        if not found:
-            raise BadInput(f"There is nothing known of {name} between {scope.start:%Y-%m-%d} and {scope.end:%Y-%m-%d}.")
+    nothing = {name for name, found in (*values.items(), *closes.items()) if not found}
     hourly = {asset: _hourly(session, asset, scope) for asset in assets} if target == "volatility" else {}
-    rows = family(values, closes, hourly=hourly, target=target, max_lag=max_lag, seed=seed)
+    rows, left_out = family(
+        {name: found for name, found in values.items() if found},
+        {asset: found for asset, found in closes.items() if found},
+        hourly=hourly,
+        target=target,
+        max_lag=max_lag,
+        seed=seed,
+    )
+    left_out += [
+        LeftOut(driver, asset, _unknown(driver if driver in nothing else asset, scope))
+        for driver in drivers
+        for asset in assets
+        if nothing & {driver, asset}
+    ]
+    if not rows:
+        raise BadInput(left_out[0].why)
     if len(rows) == 1:
-        pair = align(values[drivers[0]], closes[assets[0]], hourly.get(assets[0], ()))
+        driver, asset = rows[0].driver, rows[0].asset
+        pair = align(values[driver], closes[asset], hourly.get(asset, ()))
         told = beside(pair.driver, pair.wanted(target), max_lag=rows[0].lead_lag.max_lag)
         rows = [replace(rows[0], beside=told)]
     meta = {
@@ -74,9 +89,14 @@ def lead_lag(
         "outlet": question.outlet,
         "target": target,
         "pairs": len(rows),
+        "left_out": left_out,
         "adjusted": "Romano-Wolf step-down over all pairs",
     }
     return LeadLagAnswer(rows, meta)
+
+
+def _unknown(name: str, scope: Scope) -> str:
+    return f"There is nothing known of {name} between {scope.start:%Y-%m-%d} and {scope.end:%Y-%m-%d}."
 
 
 def _values(session: Session, name: str, question: Question, scope: Scope, now: datetime) -> Dated:

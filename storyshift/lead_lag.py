@@ -100,6 +100,8 @@ def _from_store(
         answer = answer_of(
             session, drivers, assets, question, target=target.value, max_lag=max_lag, seed=seed, now=now()
         )
+    for pair in answer.meta["left_out"]:
+        say(f"left out: {pair.why}")
     pairs = [
         {"driver": pair.driver, "asset": pair.asset, "p_adjusted": pair.p_adjusted}
         | asdict(pair.lead_lag)

@@ -292,8 +292,8 @@ def several(n_drivers: int, n_assets: int, *, seed: int, planted_lag: int | None
 
 @pytest.mark.parametrize("seed", [4, 5, 6])
 def test_across_nine_drivers_and_five_assets_the_planted_one_is_found_and_no_other(seed: int) -> None:
-    found = family(*several(9, 5, seed=seed), resamples=299)
-    assert len(found) == 45
+    found, left_out = family(*several(9, 5, seed=seed), resamples=299)
+    assert (len(found), left_out) == (45, [])
     told = [(pair.driver, pair.asset) for pair in found if pair.p_adjusted <= ALPHA]
     assert told == [("driver 2", "asset 1")]
     assert all(pair.p_adjusted >= pair.lead_lag.p_family for pair in found)
@@ -308,7 +308,7 @@ def test_across_nine_drivers_and_five_assets_the_planted_one_is_found_and_no_oth
 @pytest.mark.slow
 def test_across_pairs_that_are_unrelated_one_family_in_twenty_alarms() -> None:
     alarms = sum(
-        min(pair.p_adjusted for pair in family(*several(3, 2, seed=seed, planted_lag=None, n=120), resamples=99))
+        min(pair.p_adjusted for pair in family(*several(3, 2, seed=seed, planted_lag=None, n=120), resamples=99)[0])
         <= ALPHA
         for seed in range(100)
     )
@@ -326,16 +326,35 @@ def test_being_loud_at_the_same_times_is_no_lead() -> None:
 
 def test_a_driver_asked_about_twice_costs_nothing() -> None:
     drivers, assets = several(1, 1, seed=4, planted_lag=None)
-    one = family(drivers, assets, resamples=299)[0]
-    twice = family(drivers | {"again": drivers["driver 0"]}, assets, resamples=299)
+    (one,), _ = family(drivers, assets, resamples=299)
+    twice, _ = family(drivers | {"again": drivers["driver 0"]}, assets, resamples=299)
     assert twice[0].p_adjusted == twice[1].p_adjusted == one.p_adjusted == one.lead_lag.p_family
 
 
-def test_a_pair_that_cannot_be_told_is_named() -> None:
-    drivers, assets = several(1, 1, seed=5, planted_lag=None)
-    assets["flat"] = daily([100.0] * 366)
-    with pytest.raises(BadInput, match="driver 0 and flat: All 365 values of flat are the same"):
-        family(drivers, assets)
+def test_pairs_that_cannot_be_told_are_left_out_each_with_its_reason_and_the_others_are_as_without_them() -> None:
+    drivers, assets = several(2, 1, seed=5, planted_lag=None)
+    without, _ = family(drivers, assets, resamples=99)
+    few = {"short": drivers["driver 0"][:9], "elsewhen": drivers["driver 1"][:40], "early": drivers["driver 1"][30:60]}
+    found, left_out = family(drivers | few, assets | {"flat": daily([100.0] * 366)}, resamples=99)
+    told = {(one.driver, one.asset): one.why for one in left_out}
+    assert "driver 0 and flat: All 365 values of flat are the same" in told["driver 0", "flat"]
+    assert "too few values of short (9)" in told["short", "asset 0"]
+    assert "have a value of early and of those before it" in told["early", "asset 0"], (
+        "what was asked about first stays"
+    )
+    assert {one.driver for one in found} == {"driver 0", "driver 1", "elsewhen"}
+    assert {one.asset for one in found} == {"asset 0"}
+    alone = {one.driver: one.lead_lag.lags[0].estimate for one in without}
+    assert {one.driver: one.lead_lag.lags[0].estimate for one in found if one.driver in alone} == alone
+    assert all(one.p_adjusted >= one.lead_lag.p_family for one in found)
+
+
+def test_where_nothing_can_be_told_every_pair_is_left_out() -> None:
+    drivers, _ = several(1, 1, seed=5, planted_lag=None)
+    found, left_out = family(drivers, {"flat": daily([100.0] * 366), "bare": daily([1.0])}, resamples=9)
+    assert found == []
+    assert [one.asset for one in left_out] == ["flat", "bare"]
+    assert family({"short": drivers["driver 0"][:9]}, {"flat": daily([100.0] * 366)})[0] == []
 
 
 def test_surrogates_are_averaged_over_weekends_as_the_driver_is() -> None:

@@ -16,7 +16,7 @@ from models.database import Database
 from models.errors import BadInput, BadRange, UnknownName
 from models.prices import FoundBar, FoundPoint
 from models.store.prices import add_bars, add_points
-from services.event_study import EventStudyAnswer, event_study
+from services.event_study import EVENTS, EventStudyAnswer, event_study, known_events
 from services.series import Question
 
 DAY = timedelta(days=1)
@@ -163,6 +163,15 @@ def test_what_cannot_be_asked_is_told(record: Database, now: datetime) -> None:
             asked(record, now, event, days=days)
     with pytest.raises(BadRange, match="lies in the future"):
         asked(record, now, question=Question(as_of=now + 3 * DAY))
+
+
+def test_every_event_that_can_be_asked_about_is_told_with_its_name(record: Database, now: datetime) -> None:
+    with record.read() as session:
+        told = {one.event: one.name for one in known_events(session)}
+    assert list(told) == [*EVENTS[:-1], "high:BTC", "high:XAG"], "record closes of what has closes"
+    assert told["shift:panic"] == "the story turns to panic"
+    assert told["trigger:cutting"] == "The central bank is cutting"
+    assert told["high:XAG"] == "record close of Silver"
 
 
 def test_an_empty_store_has_no_shift_of_the_story(database: Database, now: datetime) -> None:

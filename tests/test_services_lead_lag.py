@@ -86,6 +86,21 @@ def test_pairs_asked_about_together_are_judged_together(record: Database, now: d
     assert all(pair.beside is None for pair in answer.rows)
 
 
+def test_of_several_pairs_those_that_cannot_be_told_are_left_out_with_the_reason(
+    record: Database, now: datetime
+) -> None:
+    with record.read() as session:
+        drivers = ["narrative:safe_haven", "macro:DFII10"]
+        answer = lead_lag(session, drivers, ["BTC", "XAU"], whole(), now=now)
+        (alone,) = lead_lag(session, drivers[:1], ["BTC"], whole(), now=now).rows
+    assert answer.rows == [alone], "one is left, and is told as if it had been asked about alone"
+    assert [(one.driver, one.asset, one.why[:41]) for one in answer.meta["left_out"]] == [
+        ("narrative:safe_haven", "XAU", "There is nothing known of XAU between 202"),
+        ("macro:DFII10", "BTC", "There is nothing known of macro:DFII10 be"),
+        ("macro:DFII10", "XAU", "There is nothing known of macro:DFII10 be"),
+    ]
+
+
 def test_the_tone_of_gold_is_the_mean_of_its_stories(record: Database, now: datetime) -> None:
     with record.read() as session:
         rows = tone(session, "XAU", Question(start=FIRST, end=FIRST + 3 * DAY), now=now).rows

@@ -7,27 +7,33 @@ unless STORYSHIFT_ALLOWED_HOSTS names them. No answer makes a browser ask anyone
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from importlib.resources import files
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import unquote
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader
 from starlette.middleware.gzip import GZipMiddleware
 
 import api.errors
-from api.routes import articles, catalog, quality, review, review_files, series, session
-from api.security import set_cookie
+import api.openapi
+from api.adapters import grafana, openbb
+from api.heads import Heads
+from api.limits import Limits
+from api.live import Live
+from api.measured import Measured, Requests, registry_of
+from api.routes import articles, catalog, events, metrics, quality, review, review_files, series, session, webhooks
+from api.security import may_read, set_cookie
 from config.settings import get_settings
 from models.database import Database
-from models.errors import NotAllowed
+from models.errors import NotAllowed, TooManyRequests
 from services import keys
 
 VERSION = "0.1.0"
 WEB = Path(__file__).parent.parent / "web"
-LOCAL_HOSTS = frozenset(("localhost", "127.0.0.1", "[::1]"))
 POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -37,10 +43,13 @@ DOCS_POLICY = POLICY + "; script-src 'self' 'unsafe-inline'"
 """Swagger's page starts itself with an inline script; it shows no text from feeds."""
 
 
-def create_app(database: Database, *, clock: Callable[[], datetime], replay: bool = False) -> FastAPI:
+def create_app(
+    database: Database, *, clock: Callable[[], datetime], replay: bool = False, open_to_read: bool = True
+) -> FastAPI:
     """The application over an open database; `clock` gives the instant of each question (aware UTC).
 
-    With `replay` the page says that the record is one of briefs written for the replay.
+    With `replay` the page says that the record is one of briefs written for the replay. Unless it is `open_to_read`,
+    reading takes a key or a session, as writing and reviewing always do.
     """
     app = FastAPI(
         title="Storyshift",
@@ -50,20 +59,34 @@ def create_app(database: Database, *, clock: Callable[[], datetime], replay: boo
         redoc_url=None,
     )
     app.state.database, app.state.clock = database, clock
+    app.state.live = Live(database, clock)
+    app.state.registry = registry_of(database, clock, VERSION)
     api.errors.install(app)
-    for routes in (series, articles, catalog, quality, review, review_files, session):
-        app.include_router(routes.router)
+    api.openapi.describe(app)
+    app.state.limits = Limits(get_settings().rate_limit)
+    read = (series, articles, catalog, quality, events, grafana, metrics, openbb)
+    asked_of_all = (catalog.health, review.router, review_files.router, session.router, webhooks.router)
+    for routes in read:
+        app.include_router(routes.router, dependencies=[] if open_to_read else [Depends(may_read)])
+    for router in asked_of_all:
+        app.include_router(router)
     _add_pages(app, replay)
-    allowed = LOCAL_HOSTS | {name.strip().lower() for name in get_settings().allowed_hosts.split(",") if name.strip()}
+    app.state.routers = (app.router, *(routes.router for routes in read), *asked_of_all)
+    app.add_middleware(openbb.Cors)
+    allowed = {"localhost", *get_settings().allowed_names()}
 
     @app.middleware("http")
     async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         host = request.headers.get("host", "").lower()
         name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
-        if name not in allowed:
+        if name not in allowed and not _is_loopback(name):
             return api.errors.answer(
                 400, "unknown_host", f"This server is not known as {name!r}. To allow it, set STORYSHIFT_ALLOWED_HOSTS."
             )
+        try:
+            told = app.state.limits.take(request)
+        except TooManyRequests as refused:
+            return api.errors.told(refused)
         length = request.headers.get("content-length", "" if request.method in ("POST", "PUT", "PATCH") else "0")
         if not length.isdecimal() or int(length) > MAX_BODY:
             return api.errors.answer(413, "too_large", f"A request's body is at most {MAX_BODY} bytes, and says so.")
@@ -73,10 +96,22 @@ def create_app(database: Database, *, clock: Callable[[], datetime], replay: boo
         response.headers["Content-Security-Policy"] = DOCS_POLICY if request.url.path == "/docs" else POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers.setdefault("Cache-Control", "no-cache")
+        response.headers.update(told)
         return response
 
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(Measured, requests=Requests(app.state.registry))
+    app.add_middleware(Heads)
     return app
+
+
+def _is_loopback(name: str) -> bool:
+    """Whether a request's host is an address of this machine alone; no page elsewhere can be named so."""
+    try:
+        return ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _add_pages(app: FastAPI, replay: bool) -> None:
@@ -91,12 +126,29 @@ def _add_pages(app: FastAPI, replay: bool) -> None:
         return HTMLResponse(text, headers={"Cache-Control": "no-cache"})
 
     @app.get("/", include_in_schema=False)
-    def index() -> HTMLResponse:
-        return page("index.html", "/")
+    def now_page() -> HTMLResponse:
+        return page("now.html", "/")
+
+    @app.get("/story", include_in_schema=False)
+    def story_page() -> HTMLResponse:
+        return page("story.html", "/story")
+
+    @app.get("/lead-lag", include_in_schema=False)
+    def lead_lag_page() -> HTMLResponse:
+        return page("lead-lag.html", "/lead-lag")
 
     @app.get("/evidence", include_in_schema=False)
-    def evidence() -> HTMLResponse:
-        return page("evidence.html", "/evidence")
+    def evidence(request: Request) -> RedirectResponse:
+        """Where lead and lag stood before; a browser keeps the fragment."""
+        return RedirectResponse(str(request.url.replace(scheme="", netloc="", path="/lead-lag")), status_code=308)
+
+    @app.get("/articles", include_in_schema=False)
+    def articles_page() -> HTMLResponse:
+        return page("articles.html", "/articles")
+
+    @app.get("/articles/{article_id}", include_in_schema=False)
+    def article_page(article_id: int) -> HTMLResponse:
+        return page("article.html", "/articles/", article_id=str(article_id))
 
     @app.get("/sources", include_in_schema=False)
     def sources() -> HTMLResponse:

@@ -6,6 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from models import errors
 
@@ -14,6 +15,7 @@ STATUS: dict[type[errors.StoryshiftError], int] = {
     errors.NotFound: 404,
     errors.NotAllowed: 401,
     errors.Forbidden: 403,
+    errors.TooManyRequests: 429,
     errors.DatabaseUnavailable: 503,
     errors.ConfigError: 500,
     errors.StoryshiftError: 500,
@@ -39,9 +41,17 @@ def status_of(error: Exception) -> int:
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
-async def _ours(_: Request, error: Exception) -> JSONResponse:
+def told(error: errors.StoryshiftError) -> JSONResponse:
     name = "".join("_" + char.lower() if char.isupper() else char for char in type(error).__name__).lstrip("_")
-    return answer(status_of(error), name, str(error))
+    found = answer(status_of(error), name, str(error))
+    if isinstance(error, errors.TooManyRequests):
+        found.headers["Retry-After"] = str(error.seconds)
+    return found
+
+
+async def _ours(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.StoryshiftError)  # noqa: S101 - narrows the type for mypy
+    return told(error)
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
@@ -54,7 +64,18 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - narrows the type for mypy
     detail = f"There is nothing at {request.url.path}." if error.status_code == 404 else str(error.detail)
-    return answer(error.status_code, NAMES.get(error.status_code, "http_error"), detail)
+    found = answer(error.status_code, NAMES.get(error.status_code, "http_error"), detail)
+    if error.status_code == 405:
+        found.headers["Allow"] = ", ".join(_methods(request))
+    return found
+
+
+def _methods(request: Request) -> list[str]:
+    """Those that this path takes, of whichever route."""
+    path = request.url.path
+    routes = [route for router in request.app.state.routers for route in router.routes if isinstance(route, Route)]
+    meant = [route for route in routes if route.path == path] or [r for r in routes if r.path_regex.match(path)]
+    return sorted({method for route in meant for method in route.methods or ()})
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

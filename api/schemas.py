@@ -39,8 +39,8 @@ class Listed(BaseModel, Generic[Row]):
 
 
 @dataclass
-class SeriesParameters:
-    """start, end, bucket, as_of, tagger, outlet, weighting, format: the parameters that every series takes."""
+class QuestionParameters:
+    """start, end, bucket, as_of, tagger, outlet, weighting: what every series and statement is asked."""
 
     start: Start = None
     end: End = None
@@ -52,7 +52,6 @@ class SeriesParameters:
     prior_rates: Annotated[
         bool, Query(description="Let θ start from the usual rates of archives while the record has none of its own.")
     ] = False
-    format: Annotated[Format | None, Query(description="json, csv or parquet; or by the Accept header.")] = None
 
     def question(self) -> Question:
         return Question(
@@ -65,6 +64,13 @@ class SeriesParameters:
             weighting=self.weighting,
             prior_rates=self.prior_rates,
         )
+
+
+@dataclass
+class SeriesParameters(QuestionParameters):
+    """What every series is asked, and how it is written."""
+
+    format: Annotated[Format | None, Query(description="json, csv or parquet; or by the Accept header.")] = None
 
 
 @dataclass

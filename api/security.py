@@ -1,14 +1,15 @@
 """Who may write: whoever sends a living key that may, `Authorization: Bearer ss_…`. Who may review: also a browser
-whose cookie is of a living session.
+whose cookie is of a living session. Reading is open on loopback, and takes one of both where others can reach it.
 
 That holds on loopback too, because a page elsewhere can make a browser send requests to a server on its own machine.
 It cannot make it send a key: a browser adds that header to nothing by itself, and asks first before a page of another
 origin may set it, which this server never grants. So a request with a key was meant. A cookie it does add by itself,
 to a page on another port of this machine even with SameSite=Strict: a request that changes something needs the header
 X-Storyshift-CSRF beside it, with what only a page of ours can read (`GET /v1/session`), and an Origin that is ours, if
-the browser names one. Reading needs neither key nor session, but for what is the reviewer's own.
+the browser names one.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Annotated, cast
@@ -16,7 +17,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request, Response
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
-from models.errors import Forbidden
+from models.errors import DatabaseUnavailable, Forbidden, NotAllowed
 from models.keys import ApiKey, BrowserSession, Scope
 from services import keys
 
@@ -31,6 +32,7 @@ cookie = APIKeyCookie(
     description=f"Set by the link that `storyshift keys link NAME` printed; writing also takes {CSRF_HEADER}.",
 )
 Given = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+Secret = Annotated[str | None, Depends(cookie)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +47,28 @@ class Caller:
     """None with a key."""
 
 
+def may_read(request: Request, given: Given, secret: Secret) -> None:
+    """For routes that read, where others can reach them: a key of any scope, or a session. Raises: NotAllowed."""
+    if given:
+        _key_of(request, given)
+        return
+    with request.app.state.database.read() as session:
+        found = keys.check_session(session, secret, now=request.app.state.clock(), wanted="Reading")
+    _note_use(request, found)
+
+
 def may_write(request: Request, given: Given) -> None:
-    """For routes that write anything but reviews. Raises: NotAllowed, Forbidden for a key that may only review."""
+    """For routes that write anything but reviews. Raises: NotAllowed, Forbidden for a key that may not."""
     key = _key_of(request, given)
     if key.scope != "admin":
         raise Forbidden(
-            f"The key {key.name} may only review. This takes a key of scope admin: "
+            f"The key {key.name} may only {key.scope}. This takes a key of scope admin: "
             "`storyshift keys create NAME --scope admin` prints one."
         )
 
 
-def caller(request: Request, given: Given, secret: Annotated[str | None, Depends(cookie)]) -> Caller:
-    """Who may review: by a key of any scope, else by a session. Raises: NotAllowed, Forbidden for a forged request."""
+def caller(request: Request, given: Given, secret: Secret) -> Caller:
+    """Whose key it is, else whose session. Raises: NotAllowed, Forbidden for a forged request."""
     if given:
         key = _key_of(request, given)
         return Caller(key.name, cast(Scope, key.scope))
@@ -70,7 +82,12 @@ def caller(request: Request, given: Given, secret: Annotated[str | None, Depends
 
 
 def reviewer(who: Annotated[Caller, Depends(caller)]) -> str:
-    """The name of who reviews. Raises: NotAllowed, Forbidden."""
+    """The name of who reviews. Raises: NotAllowed, Forbidden for a forged request, and for a key that only reads."""
+    if who.scope == "read":
+        raise Forbidden(
+            f"The key {who.name} may only read. This takes a key of scope review or admin: "
+            "`storyshift keys create NAME --scope review` prints one."
+        )
     return who.name
 
 
@@ -91,17 +108,26 @@ def clear_cookie(request: Request, response: Response) -> None:
 
 
 def _key_of(request: Request, given: HTTPAuthorizationCredentials | None) -> ApiKey:
-    """The living key that was sent; its use is noted. Raises: NotAllowed."""
-    with request.app.state.database.read() as session:
-        key = keys.check_key(session, given.credentials if given else None)
+    """The living key that was sent; its use is noted. Raises: NotAllowed, TooManyRequests for one that guesses."""
+    secret, limits = given.credentials if given else "", request.app.state.limits
+    limits.check_guesses(request, secret)
+    try:
+        with request.app.state.database.read() as session:
+            key = keys.check_key(session, secret)
+    except NotAllowed:
+        if secret:
+            limits.note_wrong(request)
+        raise
+    limits.note_living(secret, key.name)
     _note_use(request, key)
     return key
 
 
 def _note_use(request: Request, row: ApiKey | BrowserSession) -> None:
+    """If the database can be written just now; else the next use is noted."""
     now = request.app.state.clock()
     if not keys.use_is_noted(row, now=now):
-        with request.app.state.database.write() as session:
+        with suppress(DatabaseUnavailable), request.app.state.database.write(waits=False) as session:
             keys.note_use(session, row, now=now)
 
 

@@ -1,11 +1,13 @@
 """Settings: the only reader of the environment. Each stands in the README."""
 
 import re
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,6 +16,9 @@ from models.errors import ConfigError
 
 NEEDED_FOR_FULL_TEXT = ("lxml_html_clean", "protego", "trafilatura")
 """trafilatura does not start without the first, and old versions of pip leave it out."""
+
+ADDRESS = re.compile(r"[\w.+'-]{1,64}@[\w.-]{1,190}", re.ASCII)
+"""One mail address, without a name."""
 
 OTHER_MODEL = re.compile(r"hf:(?:[\w.-]+/[\w.-]+|/[^@\s]+)@[\w./-]+")
 """hf:OWNER/NAME@REVISION, or hf:/a/folder@REVISION."""
@@ -31,6 +36,12 @@ def _sentiment(value: str) -> str:
     return value
 
 
+def _rate(value: str) -> str:
+    if value != "off" and not re.fullmatch(r"[1-9]\d{0,8}/(second|minute|hour)", value):
+        raise ValueError("must look like 12000/minute, or be off")
+    return value
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="STORYSHIFT_", extra="ignore")
 
@@ -42,6 +53,8 @@ class Settings(BaseSettings):
     """An address or URL that feed owners see in our User-Agent."""
     allowed_hosts: str = ""
     """Host names, comma-separated, under which the page may be opened besides localhost."""
+    rate_limit: Annotated[str, AfterValidator(_rate)] = "12000/minute"
+    """How many requests a key, or an address without one, may send: 600/minute, 10/second; off: as many as it likes."""
     collect_minutes: int = Field(default=15, ge=1)
     """Minutes between two looks at a feed that answers."""
     allowed_networks: str = ""
@@ -61,6 +74,41 @@ class Settings(BaseSettings):
     full_text: bool = False
     """true: `run` and `worker` read the pages of articles whose feed gives no text (extra: fulltext)."""
 
+    smtp_url: str = Field(default="", repr=False)
+    """The server that mails of webhooks are handed to: smtp://user:password@host:587, or smtps://."""
+    mail_from: str = ""
+    """The address that these mails come from."""
+
+    def mail_server(self) -> "MailServer | None":
+        """None where no mail can be sent. Raises: ConfigError, which does not show the address: it holds a password."""
+        if not self.smtp_url:
+            return None
+        wrong = ConfigError("STORYSHIFT_SMTP_URL cannot be used. It must look like smtp://user:password@host:587.")
+        try:
+            parts = urlsplit(self.smtp_url)
+            port = parts.port or (465 if parts.scheme == "smtps" else 587)
+        except ValueError:
+            raise wrong from None
+        if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+            raise wrong
+        if not ADDRESS.fullmatch(self.mail_from):
+            raise ConfigError(
+                f"STORYSHIFT_MAIL_FROM={self.mail_from!r} cannot be used. With STORYSHIFT_SMTP_URL it must be one "
+                "address, like storyshift@example.org."
+            )
+        return MailServer(
+            parts.hostname,
+            port,
+            parts.scheme == "smtps",
+            unquote(parts.username or ""),
+            unquote(parts.password or ""),
+            self.mail_from,
+        )
+
+    def allowed_names(self) -> list[str]:
+        """The host names under which the page may be opened besides localhost, in small letters."""
+        return [name.strip().lower() for name in self.allowed_hosts.split(",") if name.strip()]
+
     def tagged_languages(self) -> tuple[str, ...]:
         return tuple(name.strip().lower() for name in self.languages.split(",") if name.strip())
 
@@ -73,6 +121,18 @@ class Settings(BaseSettings):
                 f"STORYSHIFT_ALLOWED_NETWORKS={self.allowed_networks!r} cannot be used: {error}. "
                 "It must look like 10.1.0.0/16,fd00::/8."
             ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Where mails are handed over. `encrypted` from the first byte; otherwise STARTTLS, which a password needs."""
+
+    host: str
+    port: int
+    encrypted: bool
+    user: str
+    password: str = field(repr=False)
+    mail_from: str
 
 
 @lru_cache

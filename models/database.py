@@ -74,9 +74,12 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        engine = self.engine.execution_options(writes=True)
+    def write(self, *, waits: bool = True) -> Iterator[Session]:
+        """Raises: DatabaseBusy if another process holds the database; unless it waits, at once."""
+        engine = self.engine.execution_options(writes=True, waits=waits)
         with self._translated(), Session(engine, expire_on_commit=False) as session, session.begin():
+            if not waits and not self.is_sqlite:
+                session.connection().exec_driver_sql("set local lock_timeout = '10ms'")
             yield session
 
     def version(self) -> str:
@@ -188,5 +191,14 @@ def _sqlite_connect(connection: Any, _: Any) -> None:
 
 def _sqlite_begin(connection: sa.Connection) -> None:
     """A writer takes the write lock at once: one that reads first and asks later is refused without waiting."""
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("begin immediate" if writes else "begin")
+    asked = connection.get_execution_options()
+    begin = "begin immediate" if asked.get("writes", False) else "begin"
+    if asked.get("waits", True):
+        connection.exec_driver_sql(begin)
+        return
+    patience = connection.exec_driver_sql("pragma busy_timeout").scalar_one()
+    connection.exec_driver_sql("pragma busy_timeout = 0")
+    try:
+        connection.exec_driver_sql(begin)
+    finally:
+        connection.exec_driver_sql(f"pragma busy_timeout = {patience}")

@@ -7,8 +7,9 @@ StoryshiftError
 │   └── BadFile              an input file as a whole cannot be read       (exit 1)
 │       └── BadRow           one row of it; the others go on
 ├── NotFound                 the article, price … asked for is not there   (exit 1, HTTP 404)
-├── NotAllowed               a request to write or review without a living key or session (HTTP 401)
+├── NotAllowed               a request without a living key or session, where it takes one (HTTP 401)
 │   └── Forbidden            … with one that may not do this               (HTTP 403)
+├── TooManyRequests          someone asks more often than is allowed    (HTTP 429)
 ├── ConfigError              a file in config/ or a setting is wrong       (exit 2, HTTP 500)
 ├── FeedError                one feed failed; stored with the feed         (never stops the others)
 ├── SourceError              a source of prices failed; kept with its watch (never stops the others)
@@ -67,6 +68,14 @@ class NotAllowed(StoryshiftError):
 
 class Forbidden(NotAllowed):
     pass
+
+
+class TooManyRequests(StoryshiftError):
+    """`seconds` until the next one is answered."""
+
+    def __init__(self, reason: str, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__(reason)
 
 
 class ConfigError(StoryshiftError):

@@ -1,4 +1,4 @@
-"""Keys for writing and reviewing over HTTP, and the sessions of browsers.
+"""Keys for reading, reviewing and writing over HTTP, and the sessions of browsers.
 
 A secret is never stored, only its SHA-256 and, of a key, the start by which people know it. Secrets are drawn at
 random, so that no salt is needed.
@@ -12,8 +12,8 @@ from sqlmodel import Field, SQLModel
 
 from models.base import UTCDateTime
 
-Scope = Literal["review", "admin"]
-"""What a key may do: review only, or all that is written over HTTP, reviews too."""
+Scope = Literal["read", "review", "admin"]
+"""What a key may do: read only; read and review; or all, also what is written over HTTP."""
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 LIVING = text("revoked_at is null")
 
@@ -40,7 +40,7 @@ class ApiKey(SQLModel, table=True):
 
 
 class BrowserSession(SQLModel, table=True):
-    """A one-time link, and from when it was opened the session of the browser that did. It may review.
+    """A one-time link, and from when it was opened the session of the browser that did. It may read and review.
 
     An ended one stays, as a revoked key does.
     """

@@ -1,4 +1,4 @@
-"""Keys and browser sessions: who may write and review over HTTP."""
+"""Keys and browser sessions: who may read, review and write over HTTP."""
 
 import re
 from dataclasses import dataclass
@@ -24,6 +24,10 @@ LINK_LIVES = timedelta(hours=24)
 SESSION_LIVES = timedelta(days=30)
 """From when its link is opened, however often it is used."""
 NEW_LINK = "`storyshift keys link NAME` prints a link that opens one."
+NEW_KEY = {
+    "Reading": "`storyshift keys create NAME --scope read` prints a key, to send as `Authorization: Bearer ss_…`.",
+    "Reviewing": "`storyshift keys create NAME --scope review` prints a key.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ def list_sessions(session: Session, *, now: datetime) -> list[KeyView]:
 
 
 def revoke_key(session: Session, name: str, *, now: datetime) -> Revoked:
-    """From now on nobody writes or reviews with the key, the sessions and the links of this name. Raises: NotFound."""
+    """From now on nobody does anything with the key, the sessions and the links of this name. Raises: NotFound."""
     key = key_store.living_key(session, name)
     sessions = [found for found in key_store.living_sessions(session, now=now) if found.reviewer == name]
     if key is None and not sessions:
@@ -161,10 +165,12 @@ def open_session(session: Session, code: str, *, now: datetime) -> str:
     return secret
 
 
-def check_session(session: Session, secret: str | None, *, now: datetime) -> BrowserSession:
+def check_session(
+    session: Session, secret: str | None, *, now: datetime, wanted: Literal["Reading", "Reviewing"] = "Reviewing"
+) -> BrowserSession:
     """The living session that the secret is of. Each is compared in constant time. Raises: NotAllowed."""
     if not secret:
-        raise NotAllowed(f"Reviewing needs a key, or in a browser a session. {NEW_LINK}")
+        raise NotAllowed(f"{wanted} needs a key, or in a browser a session. {NEW_LINK} {NEW_KEY[wanted]}")
     given = _hash(secret)
     same = [
         found for found in key_store.living_sessions(session, now=now) if compare_digest(found.token_hash or "", given)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from sqlmodel import Session
 
-from analysis.buckets import GRACE, MAX_DAYS, Bucket, end_of, floor_one, starts
+from analysis.buckets import GRACE, MAX_DAYS, Bucket, check_span, end_of, floor_one, starts
 from analysis.intensity import ByOutlet, Measure, Weighting, beside, intensity_points
 from analysis.join import bucket_returns
 from analysis.shift import POLES, WARM_UP_DAYS, Prior, ready_on, shift_points
@@ -18,7 +18,7 @@ from analysis.tone import tone_points
 from config import definitions
 from config.definitions import BASELINE_TAGGER, CORE_NARRATIVES
 from models.derived import IntensityPoint, JoinedPoint, PricePoint, ShiftPoint, TonePoint
-from models.errors import BadInput, UnknownName
+from models.errors import BadInput, BadRange, UnknownName
 from models.prices import Interval
 from models.store import prices as price_store
 from models.store import reviews as review_store
@@ -29,6 +29,7 @@ from services.audit import Audited, audited, audited_tone
 from services.instants import check_range, known_by
 
 DEFAULT_SPAN = timedelta(days=365)
+MOST_ROWS = 100_000
 Direction = Literal["building", "fading", "neither"]
 Modality = Literal["actual", "expected"]
 DIRECTIONS: dict[Direction, int] = {"building": 1, "fading": -1, "neither": 0}
@@ -93,6 +94,11 @@ def intensity(
     if beside_keywords and len(keys) != 1:
         raise BadInput("The keyword series stands beside one narrative: name one.")
     scope = scope_of(session, question, now)
+    if len(scope.starts) * len(keys) > MOST_ROWS:
+        raise BadRange(
+            f"{len(keys)} narratives by {question.bucket} are {len(scope.starts) * len(keys)} rows, and at most "
+            f"{MOST_ROWS} are answered at once. Name fewer, ask for a shorter range, or by a longer bucket."
+        )
     found = _intensity(session, keys, question, scope)
     return _beside_keywords(session, keys, question, scope, found) if beside_keywords else found
 
@@ -236,15 +242,19 @@ def _shift(session: Session, question: Question, scope: Scope) -> Answer:
 def prices(session: Session, asset: str, question: Question, *, now: datetime) -> Answer:
     """The closes of an asset in [start, end), as they were known: by the hour if asked for hours, else by the day.
 
+    Without a start, all of them by the day, the last three months by the hour.
     Raises: UnknownName, BadRange.
     """
     instrument = definitions.priced_as(asset)
     as_of = known_by(question.as_of, now)
     check_range(question.start, question.end)
     interval: Interval = "hour" if question.bucket == "hour" else "day"
-    rows = price_store.read_bars(
-        session, instrument, as_of=as_of, start=question.start, end=question.end, interval=interval
-    )
+    start, end = question.start, question.end or as_of
+    if start is None and interval == "hour":
+        start = end - timedelta(days=MAX_DAYS["hour"])
+    if start is not None:
+        check_span(start, end, question.bucket)
+    rows = price_store.read_bars(session, instrument, as_of=as_of, start=start, end=question.end, interval=interval)
     meta = {"asset": asset, "instrument": instrument, "unit": definitions.asset(instrument).unit, "interval": interval}
     return Answer(PricePoint, rows, meta | {"as_of": as_of, "n": len(rows)})
 

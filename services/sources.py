@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import special
 from sqlmodel import Session
 
-from analysis.buckets import Bucket, end_of, starts
+from analysis.buckets import Bucket, check_span, end_of, starts
 from analysis.join import MAX_GAP
 from config import definitions
 from config.definitions import FeedDefinition, FeedKind, MacroSeries
@@ -43,6 +43,9 @@ HISTORY_WEEKS, LEAST_DAYS, SEEN_TWICE = 4, 7, 2
 """What is expected of a feed is told from so many weeks; from days heard at least; by the hour of the week from two."""
 TOO_FEW = 0.01
 """A feed that answers is silent where so few entries or fewer are less probable than this."""
+COVERAGE_DAYS: dict[Bucket, int] = {"hour": 31, "day": 731, "week": 366 * 10, "month": 366 * 20}
+"""The longest range of coverage that is answered in each bucket: a row is worked out for each feed and bucket."""
+HEALTHS = ("fine", "new", "failing", "silent", "retired")
 HOUR, DAY, HOURS_OF_WEEK = timedelta(hours=1), timedelta(days=1), 7 * 24
 MAX_ADDRESS, MAX_NAME = 2_000, 200
 
@@ -181,7 +184,9 @@ def coverage(
     """
     check_range(start, end)
     end = min(end or now, now)
-    begins = starts(start or end - NEWS_WITHIN, end, bucket)
+    start = start or end - NEWS_WITHIN
+    check_span(start, end, bucket, COVERAGE_DAYS)
+    begins = starts(start, end, bucket)
     ends = [min(end_of(begin, bucket), now) for begin in begins]
     since = datetime.combine(begins[0], time(), UTC) - timedelta(weeks=HISTORY_WEEKS)
     hours = feed_store.fetches_by_hour(session, start=since, end=ends[-1])

@@ -18,6 +18,7 @@ from storyshift.feeds import articles_app, feeds_app
 from storyshift.keys import keys_app
 from storyshift.lead_lag import lead_lag
 from storyshift.learning import evaluate, train
+from storyshift.mcp import mcp
 from storyshift.narratives import narratives_app
 from storyshift.output import progress, put, put_json, say, say_audit
 from storyshift.quality import quality
@@ -556,6 +557,7 @@ app.command("lead-lag")(lead_lag)
 app.command("event-study")(event_study)
 app.command()(triggers)
 app.command()(quality)
+app.command()(mcp)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The commands about keys and browser sessions: who may write and review over HTTP."""
+"""The commands about keys and browser sessions: who may read, review and write over HTTP."""
 
 import getpass
 import re
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 
 class KeyScope(StrEnum):
+    read = "read"
     review = "review"
     admin = "admin"
 
 
 keys_app = typer.Typer(
-    help="The keys with which programs may write and review over HTTP, and the sessions of browsers.",
+    help="The keys with which programs may read, review and write over HTTP, and the sessions of browsers.",
     no_args_is_help=True,
 )
 Name = Annotated[str, typer.Argument(help="Whose it is, or what for, e.g. laptop.")]
@@ -32,7 +33,9 @@ Name = Annotated[str, typer.Argument(help="Whose it is, or what for, e.g. laptop
 @keys_app.command("create")
 def keys_create(
     name: Name,
-    scope: Annotated[KeyScope, typer.Option(help="review: it may review only; admin: it may do all.")] = KeyScope.admin,
+    scope: Annotated[
+        KeyScope, typer.Option(help="read: it may only read; review: also review; admin: do all.")
+    ] = KeyScope.admin,
 ) -> None:
     """Make a key and print its secret, once: only a hash of it is kept."""
     from services.keys import create_key
@@ -40,7 +43,7 @@ def keys_create(
     with open_database().write() as session:
         secret = create_key(session, name, scope=scope.value, now=now())
     print(secret, flush=True)
-    may = "" if scope is KeyScope.admin else ", which may review only"
+    may = "" if scope is KeyScope.admin else f", which may {scope.value} only"
     say(f"The key {name}{may}, shown this once. Send it as `Authorization: Bearer KEY`; `keys revoke {name}` ends it.")
 
 
@@ -82,7 +85,7 @@ def keys_list(form: Report = TextFormat.text) -> None:
 
 @keys_app.command("revoke")
 def keys_revoke(name: Name) -> None:
-    """End the key and the browser sessions of a name: nobody writes or reviews with them. The name is free again."""
+    """End the key and the browser sessions of a name: they let nobody in any more. The name is free again."""
     from services.keys import revoke_key
 
     with open_database().write() as session:

@@ -9,6 +9,7 @@ from datetime import datetime
 from threading import Event, Thread
 
 import uvicorn
+from fastapi import FastAPI
 
 from api.app import create_app
 from config.settings import get_settings
@@ -20,6 +21,18 @@ from storyshift.keys import address, own_name
 from storyshift.output import say
 
 
+class Server(uvicorn.Server):
+    """Ends the streams of live events when it stops: it waits for its answers, and these would never end."""
+
+    def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._live = app.state.live
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._live.close()
+        await super().shutdown(sockets)
+
+
 def serve_page(
     database: Database, *, host: str, port: int, clock: Callable[[], datetime], with_worker: bool, replay: bool = False
 ) -> None:
@@ -28,15 +41,16 @@ def serve_page(
         _check_open(database, host)
     listener = _listen(host, port)
     log_to_stderr()
-    say(f"Storyshift: {address(host, port)}/  (API: /docs)")
-    say_link(database, host, port, clock())
+    name = name_of(host)
+    say(f"Storyshift: {address(name, port)}/  (API: /docs)")
+    say_link(database, name, port, clock())
     stop = Event()
     if with_worker:
         Thread(target=work, args=(database,), kwargs={"clock": clock, "stop": stop}, daemon=True).start()
     say(f"Database: {database}. {'Collecting and tagging as feeds fall due. ' if with_worker else ''}Ctrl-C stops.")
-    config = uvicorn.Config(create_app(database, clock=clock, replay=replay), log_level="warning", access_log=False)
+    app = create_app(database, clock=clock, replay=replay, open_to_read=_is_loopback(host))
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(app, uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])
     finally:
         stop.set()
         listener.close()
@@ -70,8 +84,14 @@ def _check_open(database: Database, host: str) -> None:
         if not has_key(session):
             raise ConfigError(
                 f"Listening on {host} would open the page to others, and no key in {database} says who of them may "
-                "write. Create one first: `storyshift keys create NAME`."
+                "read or write. Create one first: `storyshift keys create NAME`."
             )
+
+
+def name_of(host: str) -> str:
+    """The name under which the page may be opened: that of the host it listens on, or one that was allowed."""
+    names = get_settings().allowed_names()
+    return host if _is_loopback(host) or host.lower() in names or not names else names[0]
 
 
 def _is_loopback(host: str) -> bool:

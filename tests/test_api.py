@@ -251,7 +251,7 @@ def test_a_name_is_allowed_by_a_setting(database: Database, now: datetime, monke
 
 
 def test_pages_ask_no_one_else_for_anything(empty: TestClient) -> None:
-    for path in ("/", "/sources", "/docs", "/static/app.js", "/static/sources.js", "/static/style.css"):
+    for path in ("/", "/sources", "/story", "/docs", "/static/now.js", "/static/story.js", "/static/sources.js", "/static/style.css"):
         answer = empty.get(path)
         assert answer.status_code == 200
         assert "default-src 'self'" in answer.headers["content-security-policy"]
@@ -273,9 +273,11 @@ def test_every_route_says_in_openapi_what_it_does(empty: TestClient) -> None:
         "/v1/tone",
         "/v1/lead-lag",
         "/v1/event-study",
+        "/v1/event-study/events",
         "/v1/triggers",
     }
     wanted |= {
+        "/v1/annotations",
         "/v1/coverage",
         "/v1/shift/events",
         "/v1/shift/why",
@@ -284,6 +286,13 @@ def test_every_route_says_in_openapi_what_it_does(empty: TestClient) -> None:
         "/v1/articles/{article_id}",
         "/v1/stories/{story_id}",
         "/v1/feeds",
+        "/v1/events",
+        "/v1/events/log",
+        "/v1/webhooks",
+        "/v1/webhooks/{webhook_id}",
+        "/v1/webhooks/{webhook_id}/deliveries",
+        "/v1/webhooks/{webhook_id}/test",
+        "/metrics",
         "/v1/health/live",
         "/v1/health/ready",
         "/v1/session",

@@ -24,6 +24,8 @@ WRITES: list[tuple[str, str, dict[str, Any]]] = [
     ("DELETE", "/v1/articles/1", {}),
     ("POST", "/v1/feeds", {"json": {"url": FEED}}),
     ("DELETE", f"/v1/feeds?url={FEED}", {}),
+    ("POST", "/v1/webhooks", {"json": {"url": FEED}}),
+    ("PATCH", "/v1/webhooks/1", {"json": {"active": False}}),
 ]
 
 
@@ -175,12 +177,15 @@ def test_openapi_asks_for_a_key_where_something_is_written_and_nowhere_else(anyo
     }
     writes = {("delete", "/v1/articles/{article_id}"), ("post", "/v1/feeds"), ("delete", "/v1/feeds")}
     writes.add(("post", "/v1/reviews/import"))  # it speaks in other people's names
+    webhook = "/v1/webhooks/{webhook_id}"
+    writes |= {("post", "/v1/webhooks"), ("post", f"{webhook}/test"), ("patch", webhook), ("delete", webhook)}
+    reads = {("get", "/v1/webhooks"), ("get", webhook), ("get", f"{webhook}/deliveries")}  # addresses are secrets
     own = {at for at, security in asks.items() if security == [{name: []}, {session: []}]}
     assert {("get", "/v1/session"), ("delete", "/v1/session")} <= own
     assert {at for at in asks if at[0] != "get"} - own == writes
-    assert {at for at, security in asks.items() if security == [{name: []}]} == writes
-    assert {at for at, security in asks.items() if security} == writes | own
-    for method, path in writes | own:
+    assert {at for at, security in asks.items() if security == [{name: []}]} == writes | reads
+    assert {at for at, security in asks.items() if security} == writes | reads | own
+    for method, path in writes | reads | own:
         assert "401" in document["paths"][path][method]["responses"]
         assert document["paths"][path][method]["description"]
 

@@ -11,10 +11,11 @@ import httpx
 import pytest
 from test_cli import Shell
 
+from config.settings import get_settings
 from models.database import Database
 from services.keys import open_session
 from storyshift.keys import address, own_name
-from storyshift.serving import say_link
+from storyshift.serving import name_of, say_link
 
 FEED = "https://example.org/feed"
 ADDED = ["scope", "kind", "opened_at", "expires_at"]
@@ -74,7 +75,7 @@ def test_every_command_of_keys_says_what_it_does(shell: Shell) -> None:
 
 
 def test_others_are_let_in_only_once_there_is_a_key(shell: Shell) -> None:
-    """STORYSHIFT_ALLOWED_HOSTS alone is not enough; reading stays open, writing takes the key."""
+    """STORYSHIFT_ALLOWED_HOSTS alone is not enough; then all takes the key, and the link names a host."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -88,15 +89,17 @@ def test_others_are_let_in_only_once_there_is_a_key(shell: Shell) -> None:
     with shell.start(*serve) as process:
         try:
             url = f"http://127.0.0.1:{port}/v1/feeds"
-            assert wait_for(url) == 200
+            assert wait_for(url) == 401
             assert httpx.post(url, json={"url": FEED}).status_code == 401
             allowed = {"Authorization": f"Bearer {key}"}
+            assert httpx.get(url, headers=allowed).status_code == 200
             assert httpx.post(url, json={"url": FEED}, headers=allowed).status_code == 201
             shell("keys", "revoke", "laptop")  # is heard at once, without a restart
             assert httpx.post(url, json={"url": FEED}, headers=allowed).status_code == 401
         finally:
             process.terminate()
-            process.communicate(timeout=20)
+            said = process.communicate(timeout=20)[1].decode()
+    assert re.search(rf"Review as \S+: http://localhost:{port}/open\?code=", said)
     used, unused, link = json.loads(shell("keys", "list", "--format", "json")[0])
     assert used["last_used_at"]
     assert (unused["last_used_at"], link["kind"]) == (None, "session")
@@ -111,6 +114,7 @@ def test_a_key_that_may_only_review_is_said_and_shown_to_be_one(shell: Shell) ->
     (key,) = json.loads(shell("keys", "list", "--format", "json")[0])
     assert (key["scope"], key["kind"]) == ("review", "key")
     assert re.search(r"phone +review +ss_", shell("keys", "list")[0])
+    assert "The key eyes, which may read only, shown" in shell("keys", "create", "eyes", "--scope", "read")[1]
 
 
 def test_a_link_stands_alone_on_stdout_and_is_listed_until_its_name_is_revoked(shell: Shell) -> None:
@@ -154,6 +158,24 @@ def test_whoever_runs_it_reviews_under_their_own_name(
 )
 def test_an_address_is_one_that_a_browser_takes(host: str, shown: str) -> None:
     assert address(host, 8000) == f"http://{shown}:8000"
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed", "named"),
+    [
+        ("127.0.0.1", "", "127.0.0.1"),
+        ("127.0.0.2", "shift.example", "127.0.0.2"),
+        ("0.0.0.0", "shift.example, other.example", "shift.example"),
+        ("::", "localhost,127.0.0.1", "localhost"),
+        ("Other.example", "shift.example,other.example", "Other.example"),
+    ],
+)
+def test_the_link_names_the_server_as_it_may_be_called(
+    monkeypatch: pytest.MonkeyPatch, host: str, allowed: str, named: str
+) -> None:
+    monkeypatch.setenv("STORYSHIFT_ALLOWED_HOSTS", allowed)
+    get_settings.cache_clear()
+    assert name_of(host) == named
 
 
 def test_a_server_prints_a_link_that_opens_a_session_once(shell: Shell) -> None:

@@ -4,11 +4,14 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from api.schemas import ErrorAnswer, Listed
-from services import catalog, sources
+from services import catalog, event_study, sources
 from services.catalog import AssetView, NarrativeView, RecordView
+from services.event_study import EventView
 from services.sources import PricesView
 
 router = APIRouter(prefix="/v1", responses={503: {"model": ErrorAnswer}})
+health = APIRouter(prefix="/v1/health", tags=["health"], responses={503: {"model": ErrorAnswer}})
+"""Open to whoever can reach it."""
 
 
 class Alive(BaseModel):
@@ -35,13 +38,20 @@ def prices(request: Request) -> Listed[PricesView]:
         return Listed[PricesView](data=sources.list_prices(session))
 
 
-@router.get("/health/live", tags=["health"])
+@router.get("/event-study/events", tags=["definitions"])
+def known_events(request: Request) -> Listed[EventView]:
+    """The events that `event-study` can be asked about: turns of the story, triggers, and record closes."""
+    with request.app.state.database.read() as session:
+        return Listed[EventView](data=event_study.known_events(session))
+
+
+@health.get("/live")
 def live() -> Alive:
     """200 while the process runs."""
     return Alive()
 
 
-@router.get("/health/ready", tags=["health"])
+@health.get("/ready")
 def ready(request: Request) -> RecordView:
     """200 when the database answers, with how much the record holds; else 503."""
     with request.app.state.database.read() as session:

@@ -39,8 +39,10 @@ class NewReview(BaseModel):
         default_factory=dict, description="Those that hold, by key; null for one that does not."
     )
     assets: dict[str, Literal[-1, 0, 1]] | None = Field(None, description="The tone of each asset that is named.")
-    whole: bool = Field(True, description="What is not named is not there. false: only what is named was judged.")
-    blind: bool = Field(False, description="No labels were shown.")
+    whole: bool = Field(
+        True, strict=True, description="What is not named is not there. false: only what is named was judged."
+    )
+    blind: bool = Field(False, strict=True, description="No labels were shown.")
     skipped: str | None = Field(None, description="Why nothing is said of it; then nothing is judged.")
     note: str = ""
 
@@ -110,7 +112,7 @@ def add_review(request: Request, response: Response, who: Reviewer, said: NewRev
     return view
 
 
-@router.delete("/reviews/{review_id}", responses=NO_KEY | NONE_THERE | FORBIDDEN)
+@router.delete("/reviews/{review_id:int}", responses=NO_KEY | NONE_THERE | FORBIDDEN)
 def undo_review(request: Request, who: Reviewer, review_id: Annotated[int, Path(ge=1, le=MAX_REVIEW_ID)]) -> ReviewView:
     """Take one of your own reviews back: what it replaced counts again. The record keeps both."""
     with request.app.state.database.write() as session:

@@ -11,13 +11,14 @@ from pydantic import BaseModel
 from api.routes.articles import NO_KEY
 from api.schemas import ErrorAnswer
 from api.security import may_write, reviewer
+from models.errors import BadInput
 from services import review_files
 from services.review_files import MEDIA_TYPES, FileFormat
 from services.review_rows import Refusal
 
 router = APIRouter(prefix="/v1", tags=["review"], responses={422: {"model": ErrorAnswer}, 503: {"model": ErrorAnswer}})
 NO_ADMIN: dict[int | str, dict[str, Any]] = {403: {"model": ErrorAnswer, "description": "The key may only review."}}
-FILE = {"required": True, "content": {kind: {"schema": {"type": "string"}} for kind in MEDIA_TYPES.values()}}
+FILE = {"required": True, "content": {kind: {} for kind in MEDIA_TYPES.values()}}
 
 
 class Imported(BaseModel):
@@ -63,6 +64,8 @@ def import_reviews(
     reviewer: Annotated[str, Query(description="Whose reviews they are, where the file does not say it.")] = "",
 ) -> Imported:
     """Bring in the reviews of a file, the body, in the names that it gives. The same file again adds nothing."""
+    if not body:
+        raise BadInput("The body is empty. Send the file as it is, as `curl --data-binary @FILE` does.")
     found = review_files.import_reviews(
         request.app.state.database,
         io.BytesIO(body),

@@ -1,14 +1,22 @@
 """Series: intensity, shift, prices, joined - each as JSON, CSV or Parquet, with an ETag over its rows."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from analysis.lead_lag import Target
-from api.schemas import AsOf, ErrorAnswer, IntensityParameters, SeriesAnswer, SeriesParameters, Tagger
+from api.schemas import (
+    AsOf,
+    ErrorAnswer,
+    IntensityParameters,
+    QuestionParameters,
+    SeriesAnswer,
+    SeriesParameters,
+    Tagger,
+)
 from config.definitions import live_tagger_name
 from models.derived import (
     EventStudy,
@@ -107,14 +115,16 @@ def joined(
 @router.get("/lead-lag")
 def lead_lag(
     request: Request,
-    parameters: Parameters,
+    parameters: Annotated[QuestionParameters, Depends()],
     driver: Annotated[list[str], Query(description="narrative:KEY, tone:ASSET, theta, asset:ASSET or macro:SERIES.")],
     asset: Annotated[list[str] | None, Query(description="Which assets. Default: BTC.")] = None,
     target: Annotated[Target, Query(description="Of the price: log returns or log volatility.")] = "return",
     max_lag: Annotated[int, Query(description="Lags looked at to either side, at most a quarter of n.")] = 20,
     seed: Annotated[int, Query(description="Of the surrogates.")] = 0,
 ) -> PairsAnswer:
-    """Whether drivers lead assets, follow them, or neither; p adjusted for all pairs that are asked about together."""
+    """Whether drivers lead assets, follow them, or neither; p adjusted for all pairs that are asked about together.
+
+    Answered as JSON only: each pair holds its lags."""
     state = request.app.state
     with state.database.read() as session:
         answer = lead_lag_service.lead_lag(
@@ -167,7 +177,7 @@ def event_study(
         answer = event_study_service.event_study(
             session, event, asset, parameters.question(), days=day or [], seed=seed, now=state.clock()
         )
-    if (form := parameters.format or _accepted(request.headers.get("accept", ""))) != "json":
+    if (form := parameters.format or accepted(request)) != "json":
         return respond(request, answer.table(), form)
     return EventsAnswer(meta={name: plain(value) for name, value in answer.meta.items()}, data=[answer.row])
 
@@ -182,17 +192,24 @@ def _answered(request: Request, parameters: SeriesParameters, ask: Callable[...,
 
 def respond(request: Request, answer: Answer, form: Format | None) -> Response:
     """In the format named, or accepted; with an ETag over the rows."""
-    form = form or _accepted(request.headers.get("accept", ""))
+    form = form or accepted(request)
     rows = json_rows(answer)
-    etag = f'"{hashlib.sha256(form.encode() + rows).hexdigest()[:32]}"'
-    headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept"}
+    return unless_known(request, form, rows, lambda: json_of(answer, rows) if form == "json" else write(answer, form))
+
+
+def unless_known(
+    request: Request, form: Format, content: bytes, body: Callable[[], bytes], headers: Mapping[str, str] | None = None
+) -> Response:
+    """The body with an ETag over the content; 304 without it where the client has it already."""
+    etag = f'"{hashlib.sha256(form.encode() + content).hexdigest()[:32]}"'
+    told = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept", **(headers or {})}
     if etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    body = json_of(answer, rows) if form == "json" else write(answer, form)
-    return Response(body, media_type=MEDIA_TYPES[form], headers=headers)
+        return Response(status_code=304, headers=told)
+    return Response(body(), media_type=MEDIA_TYPES[form], headers=told)
 
 
-def _accepted(accept: str) -> Format:
-    """The first format that is named; JSON where none is, or JSON is named too."""
+def accepted(request: Request) -> Format:
+    """The first format that the Accept header names; JSON where it names none, or JSON too."""
+    accept = request.headers.get("accept", "")
     named = [form for form in get_args(Format) if MEDIA_TYPES[form].split(";")[0] in accept]
     return "json" if not named or "json" in named else named[0]

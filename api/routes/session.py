@@ -14,7 +14,7 @@ from services import keys
 
 router = APIRouter(
     prefix="/v1",
-    tags=["reviews"],
+    tags=["review"],
     responses={
         401: {"model": ErrorAnswer, "description": "No living key or session."},
         503: {"model": ErrorAnswer},

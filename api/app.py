@@ -25,6 +25,7 @@ from api.heads import Heads
 from api.limits import Limits
 from api.live import Live
 from api.measured import Measured, Requests, registry_of
+from api.remembered import Remembered
 from api.routes import articles, catalog, events, metrics, quality, review, review_files, series, session, webhooks
 from api.security import may_read, set_cookie
 from config.settings import get_settings
@@ -60,6 +61,7 @@ def create_app(
     )
     app.state.database, app.state.clock = database, clock
     app.state.live = Live(database, clock)
+    app.state.remembered = Remembered(database, clock)
     app.state.registry = registry_of(database, clock, VERSION)
     api.errors.install(app)
     api.openapi.describe(app)

@@ -5,8 +5,8 @@ once wait for one to work it out.
 """
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
 
@@ -18,10 +18,11 @@ MAX_BYTES = 64_000_000
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The body of an answer, and its ETag."""
+    """The body of an answer, its ETag, and what else stands in its head."""
 
     etag: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Remembered:

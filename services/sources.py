@@ -43,7 +43,7 @@ HISTORY_WEEKS, LEAST_DAYS, SEEN_TWICE = 4, 7, 2
 """What is expected of a feed is told from so many weeks; from days heard at least; by the hour of the week from two."""
 TOO_FEW = 0.01
 """A feed that answers is silent where so few entries or fewer are less probable than this."""
-COVERAGE_DAYS: dict[Bucket, int] = {"hour": 31, "day": 731, "week": 366 * 10, "month": 366 * 20}
+COVERAGE_DAYS: dict[Bucket, int] = {"hour": 92, "day": 731, "week": 366 * 10, "month": 366 * 20}
 """The longest range of coverage that is answered in each bucket: a row is worked out for each feed and bucket."""
 HEALTHS = ("fine", "new", "failing", "silent", "retired")
 HOUR, DAY, HOURS_OF_WEEK = timedelta(hours=1), timedelta(days=1), 7 * 24

@@ -251,7 +251,8 @@ def test_a_name_is_allowed_by_a_setting(database: Database, now: datetime, monke
 
 
 def test_pages_ask_no_one_else_for_anything(empty: TestClient) -> None:
-    for path in ("/", "/sources", "/story", "/docs", "/static/now.js", "/static/story.js", "/static/sources.js", "/static/style.css"):
+    pages = ("/", "/sources", "/story", "/docs")
+    for path in (*pages, "/static/now.js", "/static/story.js", "/static/sources.js", "/static/style.css"):
         answer = empty.get(path)
         assert answer.status_code == 200
         assert "default-src 'self'" in answer.headers["content-security-policy"]

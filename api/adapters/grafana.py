@@ -33,7 +33,7 @@ def annotations(
         as_of=parse_as_of(as_of),
         tagger=tagger or live_tagger_name(),
     )
-    state = request.app.state
-    with state.database.read() as session:
-        answer = annotation_service.annotations(session, question, (kind,) if kind else KINDS, now=state.clock())
-    return respond(request, answer, form)
+    kinds = (kind,) if kind else KINDS
+    return respond(
+        request, lambda session, now: annotation_service.annotations(session, question, kinds, now=now), form
+    )

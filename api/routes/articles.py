@@ -1,14 +1,17 @@
 """Articles with their evidence, and the feeds they came from. What writes needs a key."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from sqlmodel import Session
 
 from analysis.buckets import Bucket
-from api.routes.series import accepted, unless_known
+from api.remembered import Written
+from api.routes.series import accepted, etag_of, once
 from api.schemas import AsOf, ErrorAnswer, Listed, Tagger
 from api.security import may_write
 from config.definitions import FeedKind, live_tagger_name
@@ -103,18 +106,23 @@ def articles(request: Request, parameters: Annotated[ArticleParameters, Depends(
 
     The header Link names the next page, as next_cursor does.
     """
-    with request.app.state.database.read() as session:
-        page = article_service.search_articles(session, parameters.question(), now=request.app.state.clock())
-    form = parameters.format or accepted(request)
-    content = PAGE.dump_json(page)
-    headers = {}
-    if page.next_cursor is not None:
-        following = request.url.include_query_params(cursor=page.next_cursor)
-        headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
-    if form == "json":
-        return unless_known(request, form, content, lambda: content, headers)
-    lines = article_service.spreadsheet(page) if form == "csv" else article_service.table(page)
-    return unless_known(request, form, content, lambda: write(lines, form), headers)
+    question, form = parameters.question(), parameters.format or accepted(request)
+
+    def work_out(session: Session, now: datetime) -> Written:
+        page = article_service.search_articles(session, question, now=now)
+        body = content = PAGE.dump_json(page)
+        if form != "json":
+            body = write(article_service.spreadsheet(page) if form == "csv" else article_service.table(page), form)
+        return Written(etag_of(form, content), body, _next_page(request, page))
+
+    return once(request, form, work_out)
+
+
+def _next_page(request: Request, page: ArticlePage) -> dict[str, str]:
+    if page.next_cursor is None:
+        return {}
+    following = request.url.include_query_params(cursor=page.next_cursor)
+    return {"Link": f'<{following.path}?{following.query}>; rel="next"'}
 
 
 @router.get("/articles/{article_id}", responses=NONE_THERE)

@@ -35,10 +35,9 @@ def quality(
     form: FormatAsked = None,
 ) -> Response:
     """Precision and recall by what was drawn at random and read, with 90 % intervals."""
-    state = request.app.state
-    with state.database.read() as session:
-        answer = quality_service.quality(session, question, by=by, bucket=bucket, now=state.clock())
-    return respond(request, answer, form)
+    return respond(
+        request, lambda session, now: quality_service.quality(session, question, by=by, bucket=bucket, now=now), form
+    )
 
 
 @router.get("/quality/calibration", response_model=SeriesAnswer[CalibrationRow])
@@ -49,28 +48,23 @@ def calibration(
     form: FormatAsked = None,
 ) -> Response:
     """The tagger's scores against what is so, among what was drawn at random and read."""
-    state = request.app.state
-    with state.database.read() as session:
-        answer = quality_service.calibration(session, question, narrative or [], now=state.clock())
-    return respond(request, answer, form)
+    return respond(
+        request, lambda session, now: quality_service.calibration(session, question, narrative or [], now=now), form
+    )
 
 
 @router.get("/quality/confusions", response_model=SeriesAnswer[ConfusionRow])
 def confusions(request: Request, question: Asked, form: FormatAsked = None) -> Response:
     """Where the tagger and what reviewers say differ, the most frequent first; CSV and Parquet without examples."""
-    state = request.app.state
-    with state.database.read() as session:
-        answer = quality_service.confusions(session, question, now=state.clock())
-    return respond(request, answer, form)
+    return respond(request, lambda session, now: quality_service.confusions(session, question, now=now), form)
 
 
 @router.get("/quality/agreement", response_model=SeriesAnswer[AgreementRow])
 def agreement(request: Request, as_of: AsOf = None, form: FormatAsked = None) -> Response:
     """Krippendorff's alpha of reviewers who read the same texts, each without seeing what the other said."""
-    state = request.app.state
-    with state.database.read() as session:
-        answer = quality_service.reviewers_agree(session, as_of=parse_as_of(as_of), now=state.clock())
-    return respond(request, answer, form)
+    return respond(
+        request, lambda session, now: quality_service.reviewers_agree(session, as_of=parse_as_of(as_of), now=now), form
+    )
 
 
 @router.get("/review/progress", responses=NO_KEY)

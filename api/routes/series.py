@@ -1,13 +1,15 @@
 """Series: intensity, shift, prices, joined - each as JSON, CSV or Parquet, with an ETag over its rows."""
 
 import hashlib
-from collections.abc import Callable, Mapping
-from datetime import date
+from collections.abc import Callable
+from datetime import date, datetime
 from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from sqlmodel import Session
 
 from analysis.lead_lag import Target
+from api.remembered import Written
 from api.schemas import (
     AsOf,
     ErrorAnswer,
@@ -36,7 +38,7 @@ from services import lead_lag as lead_lag_service
 from services import series
 from services import shift_events as events
 from services import triggers as trigger_service
-from services.answers import MEDIA_TYPES, Answer, Format, json_of, json_rows, plain, write
+from services.answers import MEDIA_TYPES, Answer, Format, json_of, json_rows, write
 from services.instants import parse_as_of
 from services.series import Question
 
@@ -53,13 +55,13 @@ def intensity(
     narrative: Annotated[list[str] | None, Query(description="One or more keys; all if none is given.")] = None,
 ) -> Response:
     """How much of the news carries each narrative, as a share of stories or as an index, with its 90 % interval."""
-    state = request.app.state
     beside = parameters.beside == "keywords"
-    with state.database.read() as session:
-        answer = series.intensity(
-            session, narrative or [], parameters.question(), now=state.clock(), beside_keywords=beside
-        )
-    return respond(request, answer, parameters.format)
+    question = parameters.question()
+    return respond(
+        request,
+        lambda session, now: series.intensity(session, narrative or [], question, now=now, beside_keywords=beside),
+        parameters.format,
+    )
 
 
 @router.get("/tone", response_model=SeriesAnswer[TonePoint])
@@ -112,7 +114,7 @@ def joined(
     return _answered(request, parameters, series.joined, asset)
 
 
-@router.get("/lead-lag")
+@router.get("/lead-lag", response_model=PairsAnswer)
 def lead_lag(
     request: Request,
     parameters: Annotated[QuestionParameters, Depends()],
@@ -121,23 +123,19 @@ def lead_lag(
     target: Annotated[Target, Query(description="Of the price: log returns or log volatility.")] = "return",
     max_lag: Annotated[int, Query(description="Lags looked at to either side, at most a quarter of n.")] = 20,
     seed: Annotated[int, Query(description="Of the surrogates.")] = 0,
-) -> PairsAnswer:
+) -> Response:
     """Whether drivers lead assets, follow them, or neither; p adjusted for all pairs that are asked about together.
 
     Answered as JSON only: each pair holds its lags."""
-    state = request.app.state
-    with state.database.read() as session:
-        answer = lead_lag_service.lead_lag(
-            session,
-            driver,
-            asset or ["BTC"],
-            parameters.question(),
-            target=target,
-            max_lag=max_lag,
-            seed=seed,
-            now=state.clock(),
+    question = parameters.question()
+
+    def ask(session: Session, now: datetime) -> Answer:
+        found = lead_lag_service.lead_lag(
+            session, driver, asset or ["BTC"], question, target=target, max_lag=max_lag, seed=seed, now=now
         )
-    return PairsAnswer(meta={name: plain(value) for name, value in answer.meta.items()}, data=answer.rows)
+        return Answer(PairLeadLag, found.rows, found.meta)
+
+    return respond(request, ask, "json")
 
 
 @router.get("/triggers", response_model=SeriesAnswer[TriggerState])
@@ -150,11 +148,8 @@ def triggers(
     ] = None,
 ) -> Response:
     """The six triggers: off, forming, on or unknown; since when, why, with the data and the stories behind each."""
-    state = request.app.state
     question = Question(as_of=parse_as_of(as_of), tagger=tagger or live_tagger_name())
-    with state.database.read() as session:
-        answer = trigger_service.triggers(session, question, now=state.clock())
-    return respond(request, answer, form)
+    return respond(request, lambda session, now: trigger_service.triggers(session, question, now=now), form)
 
 
 @router.get("/event-study", response_model=EventsAnswer)
@@ -167,45 +162,57 @@ def event_study(
     day: Annotated[list[date] | None, Query(alias="date", description="Instead of an event: days like it.")] = None,
     asset: Annotated[str, Query(description="Whose returns are looked at.")] = "BTC",
     seed: Annotated[int, Query(description="Of the placebo dates.", ge=0)] = 0,
-) -> Response | EventsAnswer:
+) -> Response:
     """What an asset does in the 26 weeks after events, against placebo dates of the same years.
 
     JSON: one row, with its weeks and events; CSV and Parquet: the weeks.
     """
-    state = request.app.state
-    with state.database.read() as session:
-        answer = event_study_service.event_study(
-            session, event, asset, parameters.question(), days=day or [], seed=seed, now=state.clock()
-        )
-    if (form := parameters.format or accepted(request)) != "json":
-        return respond(request, answer.table(), form)
-    return EventsAnswer(meta={name: plain(value) for name, value in answer.meta.items()}, data=[answer.row])
+    question, form = parameters.question(), parameters.format or accepted(request)
+
+    def ask(session: Session, now: datetime) -> Answer:
+        found = event_study_service.event_study(session, event, asset, question, days=day or [], seed=seed, now=now)
+        return Answer(EventStudy, [found.row], found.meta) if form == "json" else found.table()
+
+    return respond(request, ask, form)
 
 
 def _answered(request: Request, parameters: SeriesParameters, ask: Callable[..., Answer], *of: str) -> Response:
     """ask: (session, *of, question, now=) -> Answer."""
-    state = request.app.state
-    with state.database.read() as session:
-        answer = ask(session, *of, parameters.question(), now=state.clock())
-    return respond(request, answer, parameters.format)
+    question = parameters.question()
+    return respond(request, lambda session, now: ask(session, *of, question, now=now), parameters.format)
 
 
-def respond(request: Request, answer: Answer, form: Format | None) -> Response:
-    """In the format named, or accepted; with an ETag over the rows."""
+def respond(request: Request, ask: Callable[[Session, datetime], Answer], form: Format | None) -> Response:
+    """In the format named, or accepted; with an ETag over the rows and what they rest on."""
     form = form or accepted(request)
-    rows = json_rows(answer)
-    return unless_known(request, form, rows, lambda: json_of(answer, rows) if form == "json" else write(answer, form))
+
+    def work_out(session: Session, now: datetime) -> Written:
+        answer = ask(session, now)
+        rows = json_rows(answer)
+        told = repr({name: value for name, value in answer.meta.items() if name != "as_of"}).encode()
+        body = json_of(answer, rows) if form == "json" else write(answer, form)
+        return Written(etag_of(form, rows + told), body)
+
+    return once(request, form, work_out)
 
 
-def unless_known(
-    request: Request, form: Format, content: bytes, body: Callable[[], bytes], headers: Mapping[str, str] | None = None
-) -> Response:
-    """The body with an ETag over the content; 304 without it where the client has it already."""
-    etag = f'"{hashlib.sha256(form.encode() + content).hexdigest()[:32]}"'
-    told = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept", **(headers or {})}
-    if etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=told)
-    return Response(body(), media_type=MEDIA_TYPES[form], headers=told)
+def once(request: Request, form: Format, work_out: Callable[[Session, datetime], Written]) -> Response:
+    """What is remembered for this question, or is worked out now; 304 without it where the client has it already."""
+    state = request.app.state
+
+    def ask() -> Written:
+        with state.database.read() as session:
+            return work_out(session, state.clock())
+
+    written = state.remembered.get((request.url.path, request.url.query, form), ask)
+    headers = {"ETag": written.etag, "Cache-Control": "no-cache", "Vary": "Accept", **written.headers}
+    if written.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(written.body, media_type=MEDIA_TYPES[form], headers=headers)
+
+
+def etag_of(form: Format, content: bytes) -> str:
+    return f'"{hashlib.sha256(form.encode() + content).hexdigest()[:32]}"'
 
 
 def accepted(request: Request) -> Format:

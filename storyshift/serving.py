@@ -9,6 +9,7 @@ from datetime import datetime
 from threading import Event, Thread
 
 import uvicorn
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 
 from api.app import create_app
@@ -20,6 +21,9 @@ from services.keys import create_link, has_key
 from storyshift.keys import address, own_name
 from storyshift.output import say
 
+THREADS = 100
+"""Requests that are answered, or wait for one that is worked out, at once: those that wait must not keep others out."""
+
 
 class Server(uvicorn.Server):
     """Ends the streams of live events when it stops: it waits for its answers, and these would never end."""
@@ -27,6 +31,10 @@ class Server(uvicorn.Server):
     def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._live = app.state.live
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        current_default_thread_limiter().total_tokens = THREADS
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._live.close()

@@ -8,7 +8,7 @@ import pytest
 from fakes import found_article
 
 from api import remembered
-from api.remembered import Remembered, Written
+from api.remembered import Moment, Remembered, Written
 from models.database import Database
 from models.store.articles import add_articles
 
@@ -19,7 +19,7 @@ class Question:
     def __init__(self, size: int = 1) -> None:
         self.size, self.worked_out = size, 0
 
-    def __call__(self) -> Written:
+    def __call__(self, _: Moment) -> Written:
         self.worked_out += 1
         return Written(str(self.worked_out), b"x" * self.size)
 
@@ -81,7 +81,7 @@ def test_those_who_ask_at_once_wait_for_one(database: Database, now: datetime) -
 def test_an_error_is_not_remembered(database: Database, now: datetime) -> None:
     answers = Remembered(database, lambda: now)
 
-    def fails() -> Written:
+    def fails(_: Moment) -> Written:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -97,3 +97,20 @@ def test_the_oldest_answers_make_room(database: Database, now: datetime, monkeyp
     assert answers.get("a", ask).etag == "1"
     assert answers.get("c", ask).etag == "3"
     assert answers.get("b", ask).etag == "4"
+
+
+def test_until_something_is_committed_all_is_answered_as_of_one_instant(database: Database, now: datetime) -> None:
+    clock, moments = [now], []
+    answers = Remembered(database, lambda: clock[0])
+
+    def ask(moment: Moment) -> Written:
+        moments.append(moment)
+        return Written("", b"")
+
+    answers.get("a", ask)
+    clock[0] += timedelta(seconds=1)
+    answers.get("b", ask)
+    bring(database, "Gold rises", clock[0])
+    answers.get("b", ask)
+    assert [moment.now for moment in moments] == [now, now, clock[0]]
+    assert moments[0].read is moments[1].read is not moments[2].read

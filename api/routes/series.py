@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlmodel import Session
 
 from analysis.lead_lag import Target
-from api.remembered import Written
+from api.remembered import Moment, Written
 from api.schemas import (
     AsOf,
     ErrorAnswer,
@@ -200,9 +200,11 @@ def once(request: Request, form: Format, work_out: Callable[[Session, datetime],
     """What is remembered for this question, or is worked out now; 304 without it where the client has it already."""
     state = request.app.state
 
-    def ask() -> Written:
+    def ask(moment: Moment) -> Written:
         with state.database.read() as session:
-            return work_out(session, state.clock())
+            session.info["read"] = moment.read
+            # who names an instant may name the present one, which lies after the moment's
+            return work_out(session, state.clock() if "as_of" in request.query_params else moment.now)
 
     written = state.remembered.get((request.url.path, request.url.query, form), ask)
     headers = {"ETag": written.etag, "Cache-Control": "no-cache", "Vary": "Accept", **written.headers}

@@ -328,6 +328,7 @@ def test_what_is_not_there_not_known_yet_or_taken_down_says_so(
 def test_the_way_back_leads_to_the_search_one_came_from(served: str, page: Page) -> None:
     opened(page, served, "?q=debt&asset=")
     page.locator("#days h4 a").first.click()
+    expect(page.locator("#back")).to_have_attribute("href", re.compile("q=debt"))
     page.locator("#back").click()
     expect(page.locator("#days h4")).to_have_count(1)
     assert "q=debt" in page.url

@@ -283,11 +283,14 @@ async function begin() {
       show();
       return;
     }
+    readAddress();
+    lookAtTone({ start: view.start, end: view.end }, called);
   } catch (error) {
     trouble = error.message;
+    element("tone").hidden = true;
   }
   for (const part of ["lead", "study"]) say(part, "Nothing can be told yet.", trouble);
-  for (const part of ["pairs", "tone"]) element(part).hidden = true;
+  element("pairs").hidden = true;
   for (const section of document.querySelectorAll("[aria-busy]")) section.setAttribute("aria-busy", "false");
 }
 

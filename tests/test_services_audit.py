@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from conftest import analyze
 from fakes import found_article
 from sqlmodel import Session
 
@@ -52,6 +53,7 @@ def tell(database: Database, now: datetime, *, days: int = DAYS, seed: int = 0) 
             truth[row.id or 0] = holds
             pairs.append((row.id or 0, Tagged("", told, (AssetScore("BTC", 0.0, 1.0, ()),))))
         save_tags(session, BASELINE_TAGGER, pairs, now=now)
+    analyze(database)
     return truth
 
 

@@ -19,7 +19,7 @@ from models.articles import Article, Revision, Story
 from models.reviews import EVERY_OTHER, AuditDraw, AuditRound, Judgement, Review, StandingLabel
 from models.store.rollups import recounted
 from models.store.search import Search, holds
-from models.store.sql import chunks, insert_new, one_at_a_time, utc_hour
+from models.store.sql import chunks, insert_new, one_at_a_time, read_whole_tables, utc_hour
 from models.tags import AssetMention, NarrativeTag, Tagging
 
 Label = tuple[str, str]
@@ -324,6 +324,7 @@ def scores(session: Session, tagger: str, *, as_of: datetime) -> tuple[list[int]
 
     Columns revision_id, narrative, score, label, direction.
     """
+    read_whole_tables(session)
     among = leads(tagger, as_of=as_of)
     ids = list(session.scalars(select(among.c.revision_id).order_by(among.c.revision_id)))
     query = (

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -71,6 +71,15 @@ def new_ids(session: Session, model: type[SQLModel], count: int) -> list[int]:
         return list(session.execute(drawn).scalars())
     last = session.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
     return list(range(last + 1, last + count + 1))
+
+
+def read_whole_tables(session: Session) -> None:
+    """For a query over nearly all rows: on PostgreSQL, until the transaction ends, no rows are compared each with each.
+
+    Right after an import its statistics are old, and it would take many rows for few.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("set local enable_nestloop = off"))
 
 
 def one_at_a_time(session: Session, what: str) -> None:

@@ -80,6 +80,10 @@ def assets(session: Session) -> list[AssetView]:
     ]
 
 
+def is_empty(session: Session) -> bool:
+    return article_store.count_articles(session) == 0
+
+
 def record(session: Session) -> RecordView:
     languages = get_settings().tagged_languages()
     return RecordView(

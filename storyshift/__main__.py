@@ -36,7 +36,7 @@ from storyshift.questions import (
     question_of,
 )
 from storyshift.review import review_app
-from storyshift.shell import Report, TextFormat, find_copies, now, open_database
+from storyshift.shell import DEMO_DATABASE, Report, TextFormat, find_copies, now, open_database, open_record
 from storyshift.triggers import triggers
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ app.add_typer(review_app, name="review")
 
 SHOWN_REFUSALS = 50
 STOPPED = 130
-DEMO_DATABASE = "sqlite:///storyshift-demo.db"
 
 
 class MeasureName(StrEnum):
@@ -460,7 +459,7 @@ def series(
         modality=modality.value if modality else None,
         asset=asset,
     )
-    with open_database().read() as session:
+    with open_record().read() as session:
         found = intensity(session, narrative or [], question, now=now(), beside_keywords=beside is not None)
     if told := found.meta.get("keywords_correlation"):
         say("correlation with keywords@1: {estimate:.2f} ({low:.2f} to {high:.2f}), n = {n}.".format(**told))
@@ -486,7 +485,7 @@ def tone(
     from services.series import tone as answer
 
     question = question_of(start, end, bucket, as_of, tagger, outlet, weighting)
-    with open_database().read() as session:
+    with open_record().read() as session:
         found = answer(session, asset, question, now=now())
     say_audit(found)
     put(found, form.value)
@@ -521,7 +520,7 @@ def shift(
         raise BadInput("Ask for one of --events, --why and --history at a time.")
     answer = shift_events if events else causes if why else shift_history if history else points
     question = question_of(start, end, bucket, as_of, tagger, outlet, prior_rates=prior_rates)
-    with open_database().read() as session:
+    with open_record().read() as session:
         found = answer(session, question, now=now())
     if why:
         say(found.meta["sentence"])
@@ -545,7 +544,7 @@ def joined(
     from services.series import joined as answer
 
     question = question_of(start, end, bucket, as_of, tagger, outlet, prior_rates=prior_rates)
-    with open_database().read() as session:
+    with open_record().read() as session:
         found = answer(session, asset, question, now=now())
     if not found.meta["n_bars"]:
         say(f"note: there are no closes of {found.meta['instrument']} yet; `storyshift import prices` brings them in.")

@@ -73,7 +73,7 @@ def say_link(database: Database, host: str, port: int, now: datetime) -> None:
     except DatabaseBusy:
         say(f"The database is busy, so here is no link for reviewing: `storyshift keys link {name}` prints one later.")
         return
-    say(f"Review as {name}: {address(host, port)}/open?code={code}  (once, within 24 hours; then `keys link {name}`)")
+    say(f"Review as {name}: {address(host, port)}/open?code={code}  (once, within 24 hours)")
 
 
 def log_to_stderr() -> None:

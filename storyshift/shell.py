@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from models.database import Database
 
 
+DEMO_DATABASE = "sqlite:///storyshift-demo.db"
+
+
 class TextFormat(StrEnum):
     text = "text"
     json = "json"
@@ -37,6 +40,20 @@ def open_database() -> "Database":
     from models.database import Database
 
     return Database.open(get_settings().database_url)
+
+
+def open_record() -> "Database":
+    """The database of the settings, for a question about what it holds; where that is nothing, it is said."""
+    from services.catalog import is_empty
+
+    database = open_database()
+    with database.read() as session:
+        if is_empty(session):
+            say(
+                f"note: {database} holds no article. STORYSHIFT_DATABASE_URL names another; the demo's is "
+                f"{DEMO_DATABASE}, in the folder where it runs."
+            )
+    return database
 
 
 def find_copies(clusterer: "Clusterer") -> None:

@@ -25,7 +25,11 @@ let names = new Map();
 function readAddress() {
   const given = new URLSearchParams(location.search);
   for (const name of Object.keys(view)) view[name] = given.get(name) || FIRST[name];
+  if (!given.get("event")) view.event = eventBeside(view.asset);
 }
+
+// What an asset does after its own records cannot be told apart from what made them.
+const eventBeside = (asset) => (FIRST.event === `high:${asset}` ? "high:XAG" : FIRST.event);
 
 const finer = () => JSON.stringify(["bucket", "target", "max_lag", "start", "end"].map((name) => view[name]));
 
@@ -183,7 +187,7 @@ function drawLead(row) {
     },
   ], {
     height: 400, margin: { l: 50, r: 14, t: 34, b: 46 },
-    xaxis: { ...axis(), title: title(narrow ? `${step}s ahead` : `← ${step}s by which ${plain(called(row.asset))} is ahead · ${step}s by which ${isNews(row.driver) ? "the news" : "it"} is ahead →`), zeroline: true, range: [-longest - 0.5, longest + 0.5], tickvals: ticks, ticktext: ticks.map((lag) => String(Math.abs(lag))) },
+    xaxis: { ...axis(), title: title(narrow ? `${step}s ahead` : `← ${step}s by which ${plain(called(row.asset))} is ahead · ${step}s by which ${isNews(row.driver) ? "the news" : plain(called(row.driver)).replace(/^return of /, "")} is ahead →`), zeroline: true, range: [-longest - 0.5, longest + 0.5], tickvals: ticks, ticktext: ticks.map((lag) => String(Math.abs(lag))) },
     yaxis: { ...axis(), title: title("r"), zeroline: true, range: [-high, high] },
     shapes: [half(-longest - 0.5, 0, "calm"), half(0, longest + 0.5, "accent"), edge(visible), edge(-visible)],
     annotations: [side(`← ${priceFirst(row)}`, 0), side(`${driverFirst(row)} →`, 1)],
@@ -262,6 +266,7 @@ element("pairs-table").addEventListener("click", (event) => {
   if (!cell || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
   Object.assign(view, { driver: cell.dataset.driver, asset: cell.dataset.asset });
+  if (view.event === `high:${view.asset}`) view.event = eventBeside(view.asset);
   history.pushState(null, "", address());
   show();
   element("lead-title").focus();

@@ -1035,7 +1035,7 @@ async function start() {
     if (error.status === 401) {
       addEventListener("focus", start, { once: true });
       const kept = Object.entries(keptByWhom()).map(([who, n]) => `${many(n, "verdict", "verdicts")} of ${who}`);
-      empty("To review, open the link that `storyshift run` printed, or `storyshift keys link NAME` prints.", kept.length ? `In this browser wait ${kept.join(" and ")}: saved as soon as the link is open.` : "");
+      empty("To review, open the link that was printed when this server was started, or that `storyshift keys link NAME` prints.", kept.length ? `In this browser wait ${kept.join(" and ")}: saved as soon as the link is open.` : "");
     } else {
       empty("Nothing can be shown now.", `${error.message} It is tried again.`);
       setTimeout(start, 5000);

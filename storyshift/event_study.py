@@ -10,7 +10,7 @@ import typer
 from models.errors import BadInput, BadRow
 from storyshift.output import put, put_json, say
 from storyshift.questions import AsOf, BucketName, Outlet, PriorRates, Tagger, question_of
-from storyshift.shell import TableFormat, now, open_record
+from storyshift.shell import TableFormat, now, open_database
 
 if TYPE_CHECKING:
     from models.derived import EventStudy
@@ -46,7 +46,7 @@ def event_study(
     if (event is None) == (not days):
         raise BadInput("Name one of --event (e.g. high:XAG) and days (--date 2020-03-09, repeated, or --dates FILE).")
     question = question_of(start, end, BucketName.day, as_of, tagger, outlet, prior_rates=prior_rates)
-    with open_record().read() as session:
+    with open_database().read() as session:
         answer = answer_of(session, event, asset, question, days=days, seed=seed, now=now())
     if form is TableFormat.text:
         _show(answer.row)

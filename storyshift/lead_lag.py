@@ -10,7 +10,7 @@ import typer
 from models.errors import BadInput
 from storyshift.output import put_json, say
 from storyshift.questions import AsOf, BucketName, BucketOption, End, Outlet, Start, Tagger, question_of
-from storyshift.shell import TextFormat, now, open_record
+from storyshift.shell import TextFormat, now, open_database
 
 if TYPE_CHECKING:
     from models.derived import Beside, LeadLag, PairLeadLag
@@ -96,7 +96,7 @@ def _from_store(
     """One pair as files are answered; several as a list of pairs."""
     from services.lead_lag import lead_lag as answer_of
 
-    with open_record().read() as session:
+    with open_database().read() as session:
         answer = answer_of(
             session, drivers, assets, question, target=target.value, max_lag=max_lag, seed=seed, now=now()
         )

@@ -6,7 +6,7 @@ import typer
 
 from storyshift.output import put
 from storyshift.questions import AsOf, Tagger
-from storyshift.shell import TableFormat, now, open_record
+from storyshift.shell import TableFormat, now, open_database
 
 if TYPE_CHECKING:
     from models.derived import TriggerState
@@ -29,7 +29,7 @@ def triggers(
     from services.triggers import triggers as answer_of
 
     question = Question(as_of=parse_as_of(as_of), tagger=tagger or live_tagger_name())
-    with open_record().read() as session:
+    with open_database().read() as session:
         answer = answer_of(session, question, now=now())
     if form is TableFormat.text:
         _show(answer.rows)

@@ -411,3 +411,10 @@ def test_collecting_that_is_killed_keeps_whole_feeds_and_a_rerun_completes_it(
 def stored(folder: Path) -> int:
     with closing(sqlite3.connect(folder / "storyshift.db")) as connection:
         return int(connection.execute("select count(*) from articles").fetchone()[0])
+
+
+def test_an_empty_record_is_said_beside_its_answer(shell: Shell) -> None:
+    code, out, err = shell("shift", "--start", "2020-01-01", "--end", "2020-01-02")
+    assert code == 0
+    assert out.startswith("bucket_start,")
+    assert "holds no article. STORYSHIFT_DATABASE_URL names another; the demo's is sqlite:///storyshift-demo.db" in err

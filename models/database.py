@@ -22,6 +22,8 @@ from models.errors import ConfigError, DatabaseBusy, DatabaseUnavailable
 
 BUSY_SECONDS = 10
 """How long a writer waits for another before giving up."""
+POOL = 20
+"""Connections that are kept open once they were needed: to open one takes longer than most questions."""
 AWAY = ("08", "28", "3D", "53", "57")
 """Classes of PostgreSQL's error codes that mean the server, and not the statement: connection, access, resources."""
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -35,7 +37,10 @@ class Database:
         self.url = _normal(url)
         try:
             self.engine = sa.create_engine(
-                self.url, pool_pre_ping=not self.is_sqlite, connect_args=self._arguments(busy_seconds)
+                self.url,
+                pool_size=POOL,
+                pool_pre_ping=not self.is_sqlite,
+                connect_args=self._arguments(busy_seconds),
             )
         except ModuleNotFoundError:
             raise ConfigError(

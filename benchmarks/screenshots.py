@@ -23,7 +23,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 STORYSHIFT = str(Path(sys.executable).with_name("storyshift"))
 FOLDER = Path(__file__).parent.parent / "docs" / "images"
 WIDTH, MOST_BYTES, COLOURS = 1440, 150_000, 128
-YEAR_OF_SHIFT = "start=2020-01-01&end=2020-08-01"
+YEAR_OF_SHIFT = "start=2020-01-01&end=2020-07-13"
 PICTURES = {
     "now": ("/", 1_000),
     "story": (f"/story#{YEAR_OF_SHIFT}&bucket=week", 1_125),

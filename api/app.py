@@ -39,6 +39,15 @@ POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+PAGES = {
+    "/": "now.html",
+    "/story": "story.html",
+    "/lead-lag": "lead-lag.html",
+    "/articles": "articles.html",
+    "/review": "review.html",
+    "/quality": "quality.html",
+    "/sources": "sources.html",
+}
 MAX_BODY = 1_000_000
 DOCS_POLICY = POLICY + "; script-src 'self' 'unsafe-inline'"
 """Swagger's page starts itself with an inline script; it shows no text from feeds."""
@@ -127,42 +136,20 @@ def _add_pages(app: FastAPI, replay: bool) -> None:
         text = templates.get_template(name).render(version=VERSION, replay=replay, path=path, **told)
         return HTMLResponse(text, headers={"Cache-Control": "no-cache"})
 
-    @app.get("/", include_in_schema=False)
-    def now_page() -> HTMLResponse:
-        return page("now.html", "/")
+    def showing(path: str) -> Callable[[], HTMLResponse]:
+        return lambda: page(PAGES[path], path)
 
-    @app.get("/story", include_in_schema=False)
-    def story_page() -> HTMLResponse:
-        return page("story.html", "/story")
-
-    @app.get("/lead-lag", include_in_schema=False)
-    def lead_lag_page() -> HTMLResponse:
-        return page("lead-lag.html", "/lead-lag")
+    for path in PAGES:
+        app.add_api_route(path, showing(path), include_in_schema=False)
 
     @app.get("/evidence", include_in_schema=False)
     def evidence(request: Request) -> RedirectResponse:
         """Where lead and lag stood before; a browser keeps the fragment."""
         return RedirectResponse(str(request.url.replace(scheme="", netloc="", path="/lead-lag")), status_code=308)
 
-    @app.get("/articles", include_in_schema=False)
-    def articles_page() -> HTMLResponse:
-        return page("articles.html", "/articles")
-
     @app.get("/articles/{article_id}", include_in_schema=False)
     def article_page(article_id: int) -> HTMLResponse:
         return page("article.html", "/articles/", article_id=str(article_id))
-
-    @app.get("/sources", include_in_schema=False)
-    def sources() -> HTMLResponse:
-        return page("sources.html", "/sources")
-
-    @app.get("/review", include_in_schema=False)
-    def review_page() -> HTMLResponse:
-        return page("review.html", "/review")
-
-    @app.get("/quality", include_in_schema=False)
-    def quality_page() -> HTMLResponse:
-        return page("quality.html", "/quality")
 
     @app.get("/open", include_in_schema=False)
     def open_session(request: Request, code: str = "") -> HTMLResponse:

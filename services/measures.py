@@ -36,8 +36,8 @@ class Measures:
 
 
 def measures(session: Session, *, now: datetime) -> Measures:
-    def age(at: datetime | None) -> float | None:
-        return None if at is None else max(0.0, (now - at).total_seconds())
+    def age(at: datetime) -> float:
+        return max(0.0, (now - at).total_seconds())
 
     feeds = Counter(dict.fromkeys(sources.HEALTHS, 0))
     feeds.update(view.health for view in sources.list_feeds(session, now=now))
@@ -46,6 +46,7 @@ def measures(session: Session, *, now: datetime) -> Measures:
         for asset in definitions.assets()
         for interval in ("day", "hour")
     }
+    last_visit, last_article = measure_store.last_visit(session), measure_store.last_article(session)
     points = measure_store.last_points(session, definitions.macro_series())
     return Measures(
         articles=article_store.count_articles(session),
@@ -53,9 +54,9 @@ def measures(session: Session, *, now: datetime) -> Measures:
             session, definitions.live_tagger_name(), languages=get_settings().tagged_languages()
         ),
         feeds=dict(feeds),
-        fetch_age=age(measure_store.last_visit(session)),
-        article_age=age(measure_store.last_article(session)),
-        price_ages={of: max(0.0, (now - at).total_seconds()) for of, at in closes.items() if at is not None},
-        macro_ages={name: max(0.0, (now - at).total_seconds()) for name, at in points.items()},
+        fetch_age=None if last_visit is None else age(last_visit),
+        article_age=None if last_article is None else age(last_article),
+        price_ages={of: age(at) for of, at in closes.items() if at is not None},
+        macro_ages={name: age(at) for name, at in points.items()},
         deliveries_waiting=measure_store.waiting_deliveries(session),
     )

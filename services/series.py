@@ -200,10 +200,12 @@ def shift(session: Session, question: Question, *, now: datetime) -> Answer:
 def history(session: Session, question: Question, scope: Scope) -> story_store.StoryFrames:
     """The stories of θ by day and outlet, from the first one known on until the end of the scope.
 
-    All of it is read once where the session has a place for what was read (`info["read"]`, see api/remembered.py).
+    Where the session has a place for what was read (`info["read"]`, see api/remembered.py), all of it is read once.
     """
     seen = replace(_seen(question, scope), start=None, asset=None, step="day", direction=None, modality=None)
-    read: dict[Any, story_store.StoryFrames] = session.info.get("read", {})
+    read: dict[Any, story_store.StoryFrames] | None = session.info.get("read")
+    if read is None:
+        return story_store.story_frames(session, seen, list(POLES.all), outlets_apart=True)
     whole = replace(seen, end=floor_one(scope.as_of, "day") + timedelta(days=1))
     if whole not in read:
         read[whole] = story_store.story_frames(session, whole, list(POLES.all), outlets_apart=True)

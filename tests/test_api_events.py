@@ -1,28 +1,24 @@
 """Live events over real HTTP: what happens is told to all who listen, by one look, and nothing holds the server up."""
 
 import json
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
-from threading import Thread
 from time import perf_counter, sleep
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from fakes import found_article
 from fastapi import FastAPI
 from record import tag
+from served import serving
 
 from api import live
-from api.app import create_app
 from models.database import Database
 from models.events import Event
 from models.store import events as event_store
 from models.store.articles import add_articles
-from storyshift.serving import Server
 
 SECOND = timedelta(seconds=1)
 
@@ -31,21 +27,6 @@ SECOND = timedelta(seconds=1)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "LOOK_EVERY_SECONDS", 0.05)
     monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 0.2)
-
-
-@contextmanager
-def serving(database: Database, now: datetime) -> Iterator[tuple[str, FastAPI]]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    app = create_app(database, clock=lambda: now)
-    server = Server(app, uvicorn.Config(app, log_level="error", ws="none"))
-    thread = Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", app
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
 
 
 @pytest.fixture

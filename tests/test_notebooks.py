@@ -2,22 +2,19 @@
 
 import json
 import re
-import socket
 from base64 import b64decode
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import nbformat
 import pytest
-import uvicorn
 from conftest import NOW
 from nbclient import NotebookClient
 from record import DAYS, FIRST, fill
+from served import serving
 
-from api.app import create_app
 from models.database import Database
 from models.prices import FoundBar
 from models.store.prices import add_bars
@@ -40,17 +37,9 @@ def served(tmp_path_factory: pytest.TempPathFactory, _sqlite_template: Path) -> 
         bars = [FoundBar("XAG", FIRST + timedelta(days=n), 18 + n % 7 / 10) for n in range(DAYS)]
         add_bars(session, "XAG", bars, source="record", now=NOW)
         key = create_key(session, "ann", now=NOW, scope="review")
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(database, clock=lambda: NOW), log_level="error", ws="none"))
-    thread = Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", key
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
-        database.close()
+    with serving(database, NOW) as (address, _):
+        yield address, key
+    database.close()
 
 
 def run(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **environment: str) -> list[dict[str, Any]]:

@@ -4,8 +4,9 @@ The Workspace is a page of another origin, so the browser asks whether it may re
 alone, and without the browser's cookies. widgets.json describes these routes; /openapi.json leaves them out.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
@@ -30,6 +31,7 @@ router = APIRouter(include_in_schema=False)
 ORIGINS = ("https://pro.openbb.co", "https://pro.openbb.dev", "http://localhost:1420")
 """The Workspace, its preview, and its desktop application."""
 Rows = list[dict[str, Any]]
+Told = TypeVar("Told")
 HUES = {"calm": "#8593a3", "panic": "#d9534a", "transition": "#d6981f", "devaluation": "#8b6fe0"}
 LINES = ("#d9534a", "#8b6fe0", "#3d8b63", "#d6981f", "#4a90d9", "#8593a3", "#c060a0", "#6aa84f", "#a0522d")
 Theme = Annotated[str, Query(description="dark or light: as the Workspace is.")]
@@ -117,9 +119,7 @@ def narratives() -> list[Option]:
 @router.get("/openbb/now", response_model_exclude_none=True)
 def now(request: Request, asked: Parameters) -> list[Metric]:
     """The state of the story and θ, each with what it rests on, and what moved θ last."""
-    state = request.app.state
-    with state.database.read() as session:
-        return _metrics(state_now(session, asked.question(), now=state.clock()))
+    return _metrics(_answered(request, asked, state_now))
 
 
 @router.get("/openbb/shift", response_model=None)
@@ -139,10 +139,7 @@ def intensity(
 ) -> dict[str, Any] | Rows:
     """The share of the stories that carry each narrative: a figure of Plotly."""
     core = [key for key in CORE_NARRATIVES if key in definitions.narratives()]
-    state = request.app.state
-    with state.database.read() as session:
-        answer = series.intensity(session, [narrative] if narrative else core, asked.question(), now=state.clock())
-    rows = flat(answer)
+    rows = flat(_answered(request, asked, series.intensity, [narrative] if narrative else core))
     return rows if raw else _figure(_shares(rows), theme, "share of the stories", {"rangemode": "tozero"})
 
 
@@ -164,9 +161,7 @@ def leads(
 ) -> Rows:
     """θ and the core narratives beside an asset's returns, one row each; where nothing can be told, why."""
     drivers = ["theta", *(f"narrative:{key}" for key in CORE_NARRATIVES if key in definitions.narratives())]
-    state = request.app.state
-    with state.database.read() as session:
-        answer = lead_lag.lead_lag(session, drivers, [asset], asked.question(), now=state.clock())
+    answer = _answered(request, asked, lead_lag.lead_lag, drivers, [asset])
     untold = dict.fromkeys(("p_adjusted", "peak_lag", "estimate", "low", "high", "n"))
     left_out = [
         {"driver": one.driver, "verdict": "unknown"} | untold | {"sentence": one.why} for one in answer.meta["left_out"]
@@ -199,12 +194,11 @@ def flat(answer: Answer) -> Rows:
     return [{name: value for name, value in row.items() if not isinstance(value, list)} for row in answer.records()]
 
 
-def _answered(request: Request, asked: Asked, ask: Any) -> Answer:
-    """ask: (session, question, now=) -> Answer."""
+def _answered(request: Request, asked: Asked, ask: Callable[..., Told], *of: Any) -> Told:
+    """ask: (session, *of, question, now=)."""
     state = request.app.state
     with state.database.read() as session:
-        answer: Answer = ask(session, asked.question(), now=state.clock())
-    return answer
+        return ask(session, *of, asked.question(), now=state.clock())
 
 
 def _metrics(told: StateNow) -> list[Metric]:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import pytest
+import served
 import test_page
 import test_panels
 from playwright.sync_api import Browser, Page, Route, expect
@@ -210,8 +211,8 @@ def test_an_old_address_of_the_story_leads_to_its_page(fresh: str, page: Page) -
 
 
 def test_of_a_replay_now_is_its_end_and_no_alarm(page: Page, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    create = test_page.create_app
-    monkeypatch.setattr(test_page, "create_app", lambda *args, **told: create(*args, **told, replay=True))
+    create = served.create_app
+    monkeypatch.setattr(served, "create_app", lambda *args, **told: create(*args, **told, replay=True))
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     with morning(sqlite_url, LAST + timedelta(days=100)) as address:

@@ -2,19 +2,16 @@
 
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from threading import Thread
 
 import pytest
-import uvicorn
 from fakes import found_article
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from record import FIRST, PANIC_FROM, fill, tag
+from served import serving as a_server
 
-from api.app import create_app
 from models.database import Database
 from models.store.articles import add_articles
 
@@ -38,18 +35,10 @@ def browser() -> Iterator[Browser]:
 @contextmanager
 def serving(database: Database, now: datetime) -> Iterator[str]:
     """The address at which the record is served; closes the database at the end."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    app = create_app(database, clock=lambda: now)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none"))
-    thread = Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with a_server(database, now) as (address, _):
+            yield address
     finally:
-        app.state.live.close()
-        server.should_exit = True
-        thread.join()
-        listener.close()
         database.close()
 
 

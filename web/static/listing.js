@@ -1,18 +1,17 @@
 // One article in a list: its title and summary with the evidence marked, what it carries and names, and where to go on.
 
-import { addressOf, assetName, foreign, marked, nameOf, tagWords, when } from "./reading.js";
+import { addressOf, assetName, carriedBy, deniedOf, foreign, marked, nameOf, tagWords, when } from "./reading.js";
 import { link, make } from "./shared.js";
 
 const SUMMARY = 420;
-const TOLD = 0.5; // a score above which the tagger told, or nearly told, what a reviewer says is not there
 
 const part = (className, text, reviewed) => make("span", className, text, ...(reviewed ? [make("small", "reviewed", "reviewed")] : []));
 
 // What it carries, what a reviewer says it does not carry, and which assets it names.
 function labels(article) {
   return [
-    ...article.narratives.filter((tag) => tag.label).map((tag) => part("tag", [nameOf(tag.narrative), tagWords(tag)].filter(Boolean).join(", "), tag.reviewed)),
-    ...article.narratives.filter((tag) => tag.reviewed && !tag.label && tag.score >= TOLD).map((tag) => part("", `not ${nameOf(tag.narrative)}`, true)),
+    ...carriedBy(article).map((tag) => part("tag", [nameOf(tag.narrative), tagWords(tag)].filter(Boolean).join(", "), tag.reviewed)),
+    ...deniedOf(article).map((tag) => part("", `not ${nameOf(tag.narrative)}`, true)),
     ...article.assets.map((mention) => part("", assetName(mention.asset), mention.reviewed)),
   ];
 }

@@ -5,7 +5,6 @@ import { ask, cut, details, link, longDay, make, many, signed } from "./shared.j
 
 export const names = { narratives: [], assets: [] };
 const SHOWN_OF_TITLE = 300;
-const TOLD = 0.5; // a score above which the tagger told, or nearly told, what a reviewer says is not there
 const found = (key) => names.narratives.find(({ narrative }) => narrative === key);
 
 export async function learnNames() {
@@ -102,17 +101,20 @@ export const shortTitle = (article, options) => marked(article, "title", article
 
 // -- labels ------------------------------------------------------------------------------------------------------------
 
+const TOLD = 0.5; // a score above which the tagger told, or nearly told, what a reviewer says is not there
+export const carriedBy = (article) => article.narratives.filter((tag) => tag.label);
+export const deniedOf = (article) => article.narratives.filter((tag) => tag.reviewed && !tag.label && tag.score >= TOLD);
 const reviewed = (label) => (label.reviewed ? [make("small", "reviewed", "reviewed")] : []);
 
 // What an article carries and names, as a list; then what a reviewer says it does not carry.
 export function labelList(article) {
-  const carried = article.narratives.filter((tag) => tag.label).map((tag) => make("li", `carries ${poleOf(tag.narrative)}`,
+  const carried = carriedBy(article).map((tag) => make("li", `carries ${poleOf(tag.narrative)}`,
     make("b", "", nameOf(tag.narrative)), tagWords(tag) ? ` ${tagWords(tag)}` : "", ...reviewed(tag)));
   const named = article.assets.map((mention) => {
     const item = make("li", "names", assetName(mention.asset), ...(mention.tone == null ? [] : [make("span", "quiet", ", tone"), make("b", "tone", ` ${toneWords(mention.tone)}`)]), ...reviewed(mention));
     return Object.assign(item, { title: mention.tone == null ? "" : "Tone from −1, it falls or looks bad, to +1, it rises or looks good" });
   });
-  const denied = article.narratives.filter((tag) => tag.reviewed && !tag.label && tag.score >= TOLD).map((tag) => make("li", "", `not ${nameOf(tag.narrative)}`, ...reviewed(tag)));
+  const denied = deniedOf(article).map((tag) => make("li", "", `not ${nameOf(tag.narrative)}`, ...reviewed(tag)));
   const list = make("ul", "labelled", ...carried, ...named, ...denied);
   list.setAttribute("aria-label", "Carries and names");
   return list.children.length ? [list] : [];

@@ -60,7 +60,7 @@ def intensity_points(
     carried: pd.DataFrame,
     fetches: pd.DataFrame,
     *,
-    brought: pd.DataFrame,
+    breadth: pd.DataFrame,
     narratives: list[str],
     starts: list[datetime],
     bucket: Bucket,
@@ -75,7 +75,7 @@ def intensity_points(
     Args:
         totals, carried: see models.store.stories.StoryFrames (hours are aware UTC).
         fetches: columns hour, attempts, answered.
-        brought: which outlets brought the stories of `carried`; see models.store.stories.breadth_frame.
+        breadth: how many outlets brought the stories of `carried`; see breadth_of.
         starts: the buckets wanted; bucket: their width.
         weighting: 'story' counts copies once; 'article' counts each copy.
         now: the instant of knowledge; a bucket is open until its end plus GRACE.
@@ -96,14 +96,13 @@ def intensity_points(
     coverage = _ratio(attempts["answered"].to_numpy(), attempts["attempts"].to_numpy())
     is_open = [end_of(start, bucket) + GRACE > now for start in starts]
     effective = _ratio(weights**2, squared)
-    breadth = _breadth(brought, bucket)
     own_ways = _Outlets.of(by_outlet, index, bucket) if by_outlet else None
     points: list[IntensityPoint] = []
     for narrative in narratives:
         own = carried[carried["narrative"] == narrative]
         hits = _by_bucket(own, ["n_carrying", "n_articles"], index, bucket)
         n_carrying = hits["n_carrying"].to_numpy()
-        outlets = breadth.loc[breadth["narrative"] == narrative, BREADTH].reindex(index, fill_value=0)
+        outlets = breadth[breadth["narrative"] == narrative].set_index("start")[BREADTH].reindex(index, fill_value=0)
         n_outlets, pairs, pairs_squared = outlets.to_numpy("float64").T
         outlets_effective = _ratio(pairs**2, pairs_squared)
         if own_ways is None:
@@ -159,17 +158,18 @@ def _known(
     return carrying, lacking
 
 
-def _breadth(brought: pd.DataFrame, bucket: Bucket) -> pd.DataFrame:
+def breadth_of(brought: pd.DataFrame, bucket: Bucket) -> pd.DataFrame:
     """How many stories of a narrative and bucket each outlet brought by the bucket's end, summed over outlets.
 
-    Columns narrative and BREADTH, by start.
+    Columns narrative, start (of the bucket) and BREADTH. `brought` has the columns hour (of the story), narrative,
+    outlet, brought (hour of the outlet's first copy) and n_stories.
     """
     start = floor(brought["hour"], bucket)
     in_time = floor(brought["brought"], bucket) <= start
     pairs = brought.assign(start=start)[in_time].groupby(["narrative", "start", "outlet"])
     n = pairs["n_stories"].sum().rename("n").reset_index()
     parts = n.assign(n_outlets=1, n_squared=n["n"] ** 2).groupby(["narrative", "start"])
-    return parts[BREADTH].sum().reset_index("narrative")
+    return parts[BREADTH].sum().reset_index()
 
 
 @dataclass(frozen=True, slots=True)

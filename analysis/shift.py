@@ -101,10 +101,23 @@ def shift_points(
 
     Raises: BadRange for hours: a day is the shortest time in which enough stories gather.
     """
-    if bucket == "hour":
-        raise BadRange("The shift index is a daily statistic. Ask by day, week or month.")
+    daily = shift_by_day(totals, carried, prior=prior, corrections=corrections)
+    return points_of(daily, starts=starts, bucket=bucket, now=now)
+
+
+def shift_by_day(
+    totals: pd.DataFrame, carried: pd.DataFrame, *, prior: Prior | None = None, corrections: Corrections | None = None
+) -> pd.DataFrame:
+    """daily_shift, and beside a θ that is corrected the one as tagged."""
     daily = daily_shift(totals, carried, prior=prior, corrections=corrections)
     daily["index_as_tagged"] = daily_shift(totals, carried, prior=prior)["index"] if corrections else np.nan
+    return daily
+
+
+def points_of(daily: pd.DataFrame, *, starts: list[datetime], bucket: Bucket, now: datetime) -> list[ShiftPoint]:
+    """The points of shift_points, from shift_by_day: its days may reach beyond the buckets. Raises: as shift_points."""
+    if bucket == "hour":
+        raise BadRange("The shift index is a daily statistic. Ask by day, week or month.")
     buckets = pd.DatetimeIndex(floor(pd.Series(daily.index), bucket))
     stories: dict[Any, int] = daily["n_stories"].groupby(buckets).sum().to_dict()
     days = zip(buckets, daily.to_dict("records"), strict=True)

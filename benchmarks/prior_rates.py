@@ -11,7 +11,7 @@ import numpy as np
 from analysis.shift import POLES, daily_rates
 from config.definitions import live_tagger_name
 from models.database import Database
-from models.store.stories import Seen, story_frames
+from models.store.stories import Seen, lead_frames
 
 
 def main(addresses: list[str]) -> None:
@@ -21,7 +21,7 @@ def main(addresses: list[str]) -> None:
     for address in addresses:
         with Database.open(address).read() as session:
             seen = Seen(as_of=now, tagger=live_tagger_name(), start=None, end=now, step="day")
-            frames = story_frames(session, seen, list(POLES.all), outlets_apart=True)
+            frames = lead_frames(session, seen, list(POLES.all))
         stories += int(frames.totals["n_stories"].sum())
         for narrative, rates in daily_rates(frames.totals, frames.carried).items():
             shares[narrative].append(float(np.nanmedian(rates)))

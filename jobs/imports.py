@@ -18,6 +18,8 @@ from models.store.articles import add_articles
 from models.store.prices import Kept, add_bars, add_points
 
 BATCH = 2_000
+MANY = 1_000
+"""New articles after which the database's statistics are made anew."""
 
 
 @dataclass(slots=True)
@@ -73,6 +75,8 @@ def import_news(
         keep()  # the file breaks off, or a person stops it: what was read is kept
         raise
     keep()
+    if report.new >= MANY:
+        database.analyze()
     report.seconds = round(perf_counter() - began, 3)
     return report
 

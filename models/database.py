@@ -7,8 +7,9 @@
 A locked or unreachable database becomes DatabaseBusy or DatabaseUnavailable, with what to do.
 """
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -27,6 +28,7 @@ POOL = 20
 AWAY = ("08", "28", "3D", "53", "57")
 """Classes of PostgreSQL's error codes that mean the server, and not the statement: connection, access, resources."""
 MIGRATIONS = Path(__file__).parent / "migrations"
+WRITES_KEPT = 1_000
 COUNTED_SINCE = "0009"
 """The version since which stories are counted as models.store.rollups counts them; an older store is counted anew."""
 
@@ -40,6 +42,7 @@ class Database:
                 self.url,
                 pool_size=POOL,
                 pool_pre_ping=not self.is_sqlite,
+                hide_parameters=True,  # an error that is logged does not show what was to be stored
                 connect_args=self._arguments(busy_seconds),
             )
         except ModuleNotFoundError:
@@ -47,6 +50,7 @@ class Database:
                 "PostgreSQL needs the driver of the extra `postgres`: pip install 'storyshift[postgres]'."
             ) from None
         if self.is_sqlite:
+            _keep_from_others(self.url.database)
             sa.event.listen(self.engine, "connect", _sqlite_connect)
             sa.event.listen(self.engine, "begin", _sqlite_begin)
         self._watcher: sa.PoolProxiedConnection | None = None
@@ -64,8 +68,9 @@ class Database:
         return self.url.get_backend_name() == "sqlite"
 
     def __str__(self) -> str:
-        """The address without its password."""
-        return self.url.render_as_string(hide_password=True)
+        """The address without its password, wherever in it that stands."""
+        secret = {name: "***" for name in self.url.query if "password" in name}
+        return self.url.update_query_dict(secret).render_as_string(hide_password=True)
 
     def _arguments(self, busy_seconds: float) -> dict[str, Any]:
         if self.is_sqlite:
@@ -86,19 +91,26 @@ class Database:
             if not waits and not self.is_sqlite:
                 session.connection().exec_driver_sql("set local lock_timeout = '10ms'")
             yield session
+            if not self.is_sqlite:
+                _note_write(session)
 
     def version(self) -> str:
-        """Names what a reader sees now: the same again means that nothing was committed in between."""
+        """Names what a reader sees now: the same again means that nobody's `write` was committed in between."""
         with self._translated():
             if not self.is_sqlite:
                 with self.engine.connect() as connection:
-                    return str(connection.exec_driver_sql("select pg_current_snapshot()::text").scalar_one())
+                    return str(connection.exec_driver_sql("select count(*), sum(id) from writes").one())
             with self._watching:
                 if self._watcher is None:  # it tells what others commit, so nothing may ever be written by it
                     self._watcher = self.engine.raw_connection()
                 cursor = self._watcher.cursor()
                 cursor.execute("pragma data_version")
                 return str(cursor.fetchall()[0][0])
+
+    def analyze(self) -> None:
+        """To be told after much came at once: until its statistics are new, PostgreSQL takes many rows for few."""
+        with self._translated(), self.engine.execution_options(writes=True).begin() as connection:
+            connection.exec_driver_sql("pragma optimize" if self.is_sqlite else "analyze")
 
     def migrate(self) -> bool:
         """Bring the schema to the newest version; True if anything changed. Two processes may call it at once."""
@@ -172,6 +184,21 @@ def _normal(url: str) -> sa.URL:
     if backend in {"postgresql", "postgres"}:
         return parsed.set(drivername="postgresql+psycopg")
     raise ConfigError("STORYSHIFT_DATABASE_URL must look like sqlite:///storyshift.db or postgresql://user@host/name.")
+
+
+def _keep_from_others(path: str | None) -> None:
+    """A new file is its owner's alone: it will hold the secrets of webhooks. SQLite makes those beside it alike."""
+    if path and path != ":memory:" and not path.startswith("file:"):
+        with suppress(OSError):  # SQLite says by itself what is wrong with a place
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+def _note_write(session: Session) -> None:
+    """Of each write a row of its own, so that none waits for another. Old ones are forgotten now and then."""
+    connection = session.connection()
+    number = connection.exec_driver_sql("insert into writes default values returning id").scalar_one()
+    if number % WRITES_KEPT == 0:
+        connection.exec_driver_sql("delete from writes where id <= %s", (number - WRITES_KEPT,))
 
 
 @contextmanager

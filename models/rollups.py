@@ -2,7 +2,7 @@
 
 Each row adds to what is known from its known hour on: what was known at an instant is the sum of all rows up to it.
 Hours are whole ones since 1900 (models.store.rollups.hour_number). They are made of the raw rows alone, and can be
-made again at any time.
+made again at any time. Of what most questions ask, whole UTC days since 1900 are summed once more.
 """
 
 import sqlalchemy as sa
@@ -47,6 +47,30 @@ class StoryRollup(SQLModel, table=True):
     """Of scope `own`: 2 i - 1 for the i-th outlet with the story: a text that n outlets bring sums to n squared."""
 
 
+class StoryDay(SQLModel, table=True):
+    """StoryRollup by days, of any asset."""
+
+    __tablename__ = "story_days"
+    __table_args__ = (
+        sa.CheckConstraint("scope in ('all', 'lead', 'own')", name="scope_known"),
+        {"sqlite_with_rowid": False},
+    )
+
+    tagger: str = Field(primary_key=True)
+    scope: str = Field(primary_key=True)
+    narrative: str = Field(primary_key=True)
+    outlet: str = Field(primary_key=True)
+    event_day: int = Field(primary_key=True)
+    known_day: int = Field(primary_key=True)
+    direction: int = Field(primary_key=True)
+    modality: str = Field(primary_key=True)
+    n_stories: int
+    n_articles: int
+    n_squared: int
+    n_split: int
+    n_nth: int
+
+
 class BreadthRollup(SQLModel, table=True):
     """Which outlets brought the stories that carry a narrative: by the story's hour and that of the outlet's copy."""
 
@@ -62,6 +86,21 @@ class BreadthRollup(SQLModel, table=True):
     known_hour: int = Field(primary_key=True)
     direction: int = Field(primary_key=True)
     modality: str = Field(primary_key=True)
+    n_stories: int
+
+
+class BreadthDay(SQLModel, table=True):
+    """BreadthRollup by days, of any asset, whatever the direction and modality."""
+
+    __tablename__ = "breadth_days"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    tagger: str = Field(primary_key=True)
+    narrative: str = Field(primary_key=True)
+    event_day: int = Field(primary_key=True)
+    outlet: str = Field(primary_key=True)
+    brought_day: int = Field(primary_key=True)
+    known_day: int = Field(primary_key=True)
     n_stories: int
 
 

@@ -4,16 +4,18 @@ Every function takes `now`, the instant of the question. `as_of` (by default `no
 nothing that was known later enters.
 """
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+import pandas as pd
 from sqlmodel import Session
 
 from analysis.buckets import GRACE, MAX_DAYS, Bucket, check_span, end_of, floor_one, starts
-from analysis.intensity import ByOutlet, Measure, Weighting, beside, intensity_points
+from analysis.intensity import ByOutlet, Measure, Weighting, beside, breadth_of, intensity_points
 from analysis.join import bucket_returns
-from analysis.shift import POLES, WARM_UP_DAYS, Prior, ready_on, shift_points
+from analysis.shift import POLES, WARM_UP_DAYS, Prior, points_of, ready_on, shift_by_day
 from analysis.tone import tone_points
 from config import definitions
 from config.definitions import BASELINE_TAGGER, CORE_NARRATIVES
@@ -30,6 +32,9 @@ from services.instants import check_range, known_by
 
 DEFAULT_SPAN = timedelta(days=365)
 MOST_ROWS = 100_000
+MOST_KEPT = 16
+"""Histories and what was made of them: an instant has three of its own."""
+Kept = TypeVar("Kept")
 Direction = Literal["building", "fading", "neither"]
 Modality = Literal["actual", "expected"]
 DIRECTIONS: dict[Direction, int] = {"building": 1, "fading": -1, "neither": 0}
@@ -121,7 +126,7 @@ def _intensity(session: Session, keys: list[str], question: Question, scope: Sco
         frames.totals,
         frames.carried,
         story_store.fetch_counts(session, start=scope.start, end=min(scope.end, scope.as_of)),
-        brought=story_store.breadth_frame(session, seen, keys),
+        breadth=_breadth(session, seen, keys, question.bucket),
         narratives=keys,
         starts=scope.starts,
         bucket=question.bucket,
@@ -133,6 +138,11 @@ def _intensity(session: Session, keys: list[str], question: Question, scope: Sco
     )
     asked = {name: getattr(question, name) for name in ("measure", "direction", "modality", "asset", "weighting")}
     return Answer(IntensityPoint, points, _meta(question, scope, interval=0.9, audit=found.told, **asked))
+
+
+def _breadth(session: Session, seen: story_store.Seen, keys: list[str], bucket: Bucket) -> pd.DataFrame:
+    counted = None if bucket == "hour" else story_store.breadth_counts(session, seen, keys, bucket)
+    return breadth_of(story_store.breadth_frame(session, seen, keys), bucket) if counted is None else counted
 
 
 def _audited(session: Session, keys: list[str], question: Question, scope: Scope) -> Audited:
@@ -197,20 +207,31 @@ def shift(session: Session, question: Question, *, now: datetime) -> Answer:
     return _shift(session, question, scope_of(session, question, now))
 
 
-def history(session: Session, question: Question, scope: Scope) -> story_store.StoryFrames:
-    """The stories of θ by day and outlet, from the first one known on until the end of the scope.
+def history(session: Session, question: Question, as_of: datetime) -> story_store.LeadFrames:
+    """All stories of θ by day and outlet, from the first one to those that were known."""
+    seen = story_store.Seen(
+        as_of=as_of,
+        tagger=question.tagger,
+        start=None,
+        end=floor_one(as_of, "day") + timedelta(days=1),
+        outlet=question.outlet,
+        step="day",
+    )
+    return once(session, seen, lambda: story_store.lead_frames(session, seen, list(POLES.all)))
 
-    Where the session has a place for what was read (`info["read"]`, see api/remembered.py), all of it is read once.
-    """
-    seen = replace(_seen(question, scope), start=None, asset=None, step="day", direction=None, modality=None)
-    read: dict[Any, story_store.StoryFrames] | None = session.info.get("read")
-    if read is None:
-        return story_store.story_frames(session, seen, list(POLES.all), outlets_apart=True)
-    whole = replace(seen, end=floor_one(scope.as_of, "day") + timedelta(days=1))
-    if whole not in read:
-        read[whole] = story_store.story_frames(session, whole, list(POLES.all), outlets_apart=True)
-    totals, carried = (frame[frame["hour"] < scope.end] for frame in (read[whole].totals, read[whole].carried))
-    return story_store.StoryFrames(totals.reset_index(drop=True), carried.reset_index(drop=True))
+
+def once(session: Session, what: Hashable, work_out: Callable[[], Kept]) -> Kept:
+    """Worked out once, where the session has a place for it (`info["read"]`, see api/remembered.py)."""
+    kept: dict[Hashable, Any] | None = session.info.get("read")
+    if kept is None:
+        return work_out()
+    if what in kept:
+        found: Kept = kept[what]
+        return found
+    found = kept[what] = work_out()
+    while len(kept) > MOST_KEPT:
+        kept.pop(next(iter(kept)), None)
+    return found
 
 
 def audited_poles(session: Session, question: Question, scope: Scope) -> Audited:
@@ -225,17 +246,15 @@ def prior_of(question: Question) -> Prior | None:
 
 
 def _shift(session: Session, question: Question, scope: Scope) -> Answer:
-    frames = history(session, question, scope)
+    frames = history(session, question, scope.as_of)
     found = audited_poles(session, question, scope)
-    points = shift_points(
-        frames.totals,
-        frames.carried,
-        starts=scope.starts,
-        bucket=question.bucket,
-        now=scope.as_of,
-        prior=prior_of(question),
-        corrections=found.corrections,
+    # a day rests on those up to it alone, so that one history serves every range
+    daily = once(
+        session,
+        ("theta", question.tagger, question.outlet, question.prior_rates, scope.as_of),
+        lambda: shift_by_day(frames.totals, frames.carried, prior=prior_of(question), corrections=found.corrections),
     )
+    points = points_of(daily, starts=scope.starts, bucket=question.bucket, now=scope.as_of)
     meta = _meta(
         question,
         scope,

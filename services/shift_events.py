@@ -1,10 +1,10 @@
 """When the story shifted, why θ moved, and the record in hindsight. Store -> analysis -> answer."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sqlmodel import Session
 
 from analysis.buckets import GRACE
@@ -18,11 +18,13 @@ from models.errors import BadInput
 from models.store import prices as price_store
 from models.store import stories as story_store
 from services.answers import Answer
-from services.series import Question, Scope, audited_poles, history, prior_of, scope_of
+from services.series import Question, Scope, audited_poles, history, once, prior_of, scope_of
 
 SINCE = {"return_btc": "BTC", "return_gold": "XAU", "return_silver": "XAG"}
 CAUSES, STORIES = 5, 5
 """As many are told with an event."""
+SEEN = 0.005
+"""A change of θ that shows in two digits; smaller parts are told together."""
 
 
 def shift_events(session: Session, question: Question, *, now: datetime) -> Answer:
@@ -31,10 +33,10 @@ def shift_events(session: Session, question: Question, *, now: datetime) -> Answ
     Raises: UnknownName, BadRange.
     """
     scope = scope_of(session, question, now)
-    record = _record(session, question, scope, until=scope.as_of - GRACE)
+    told = _record(session, question, scope, until=scope.as_of - GRACE)
     rows = []
-    if record is not None:
-        index = daily_of(record)["index"].to_numpy("float64")
+    if told is not None:
+        record, index = told
         start, end = question.start, question.end or scope.as_of + timedelta(days=1)
         asked = [one for one in shifts(record) if _detected_at(record, one) < end]
         asked = [one for one in asked if start is None or _detected_at(record, one) >= start]
@@ -50,9 +52,10 @@ def why(session: Session, question: Question, *, now: datetime) -> Answer:
     Raises: UnknownName, BadRange, BadInput.
     """
     scope = scope_of(session, question, now)
-    record = _record(session, question, scope, until=scope.end)
-    if record is None or not len(record.spoken):
+    told = _record(session, question, scope, until=scope.as_of)
+    if told is None or not len(told[0].spoken):
         raise BadInput("θ cannot be told yet: there is no day with a usual rate.")
+    record, index = told
     days, spoken = record.days, record.spoken
     earlier = spoken[days[spoken] < pd.Timestamp(scope.start)]
     later = spoken[days[spoken] < pd.Timestamp(scope.end)]
@@ -62,10 +65,9 @@ def why(session: Session, question: Question, *, now: datetime) -> Answer:
             "them, and an end after the start."
         )
     before, after = int(earlier[-1]), int(later[-1])
-    index = daily_of(record)["index"].to_numpy("float64")
     rows = causes(record, before, after)
     then, now_at = float(index[before]), float(index[after])
-    told = {
+    moved = {
         "from": days[before].date(),
         "to": days[after].date(),
         "index_before": round(then, 6),
@@ -73,26 +75,33 @@ def why(session: Session, question: Question, *, now: datetime) -> Answer:
         "change": round(now_at - then, 6),
         "sentence": _sentence(then, now_at, rows),
     }
-    return Answer(ShiftCause, rows, _meta(question, scope, rows) | told)
+    return Answer(ShiftCause, rows, _meta(question, scope, rows) | moved)
 
 
 def shift_history(session: Session, question: Question, *, now: datetime) -> Answer:
     """The record cut into spells, in hindsight: every number here knows what came after. Raises: as why."""
     scope = scope_of(session, question, now)
-    record = _record(session, question, scope, until=scope.end)
-    rows = [] if record is None else spells(record)
+    told = _record(session, question, scope, until=scope.end)
+    rows = [] if told is None else spells(told[0])
     return Answer(ShiftSpell, rows, _meta(question, scope, rows) | {"hindsight": True})
 
 
-def _record(session: Session, question: Question, scope: Scope, *, until: datetime) -> Record | None:
-    """What whole days that end by `until` tell; None where there is no story."""
-    frames = history(session, question, replace(scope, end=max(scope.end, until)))
-    last = min(until, scope.as_of).replace(hour=0, minute=0, second=0, microsecond=0)
-    totals, carried = (frame[frame["hour"] < pd.Timestamp(last)] for frame in (frames.totals, frames.carried))
-    if totals.empty:
-        return None
-    found = audited_poles(session, question, scope)
-    return record_of(totals, carried, prior=prior_of(question), corrections=found.corrections)
+def _record(
+    session: Session, question: Question, scope: Scope, *, until: datetime
+) -> tuple[Record, NDArray[np.float64]] | None:
+    """What whole days that end by `until` tell, and θ by day; None where there is no story."""
+    last = pd.Timestamp(min(until, scope.as_of)).floor("D")
+
+    def told() -> tuple[Record, NDArray[np.float64]] | None:
+        whole = history(session, question, scope.as_of)
+        totals, carried = (frame[frame["hour"] < last] for frame in (whole.totals, whole.carried))
+        if totals.empty:
+            return None
+        found = audited_poles(session, question, scope)
+        record = record_of(totals, carried, prior=prior_of(question), corrections=found.corrections)
+        return record, daily_of(record)["index"].to_numpy("float64")
+
+    return once(session, ("record", question.tagger, question.outlet, question.prior_rates, scope.as_of, last), told)
 
 
 def _detected_at(record: Record, found: Found) -> datetime:
@@ -162,8 +171,12 @@ def _by_narrative(rows: list[ShiftCause]) -> dict[str, float]:
 
 def _sentence(before: float, after: float, rows: list[ShiftCause]) -> str:
     moved = sorted(_by_narrative(rows).items(), key=lambda one: -abs(one[1]))
-    verb = "stayed at" if abs(after - before) < 0.005 else "rose to" if after > before else "fell to"
-    said = [f"{name} {change:+.2f} ({_largest(rows, name)})" for name, change in moved if abs(change) >= 0.005]
+    verb = "stayed at" if abs(after - before) < SEEN else "rose to" if after > before else "fell to"
+    parts = [(name, change) for name, change in moved if abs(change) >= SEEN]
+    digits = 2 if len({round(change, 2) for _, change in parts}) == len(parts) else 3
+    said = [f"{name} {change:+.{digits}f} ({_largest(rows, name)})" for name, change in parts]
+    rest = sum(change for _, change in moved if abs(change) < SEEN)
+    said += [f"others {rest:+.{digits}f}"] if abs(rest) >= SEEN else []
     told = f"θ {verb} {after:.2f}" + ("" if verb == "stayed at" else f" from {before:.2f}")
     return told + (": " + ", ".join(said) if said else "") + "."
 

@@ -112,7 +112,7 @@ def _empty(database: Database) -> None:
             connection.exec_driver_sql(f"delete from {table}")  # noqa: S608
         connection.exec_driver_sql(
             "select setval(sequencename::text::regclass, 1, false)"
-            " from pg_sequences where schemaname = current_schema()"
+            " from pg_sequences where schemaname = current_schema() and sequencename <> 'writes_id_seq'"
         )
 
 

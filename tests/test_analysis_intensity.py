@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from synthetic import FIRST, frames, news, until
 
 from analysis.buckets import starts
-from analysis.intensity import ByOutlet, beside, intensity_points
+from analysis.intensity import ByOutlet, beside, breadth_of, intensity_points
 from analysis.intervals import wilson
 
 NOTHING = pd.DataFrame({"hour": pd.to_datetime([], utc=True), "attempts": [], "answered": []})
@@ -35,7 +35,7 @@ def points(
         totals,
         carried,
         fetches,
-        brought=brought,
+        breadth=breadth_of(brought, bucket),
         narratives=list(names),
         starts=buckets,
         bucket=bucket,

@@ -1,22 +1,34 @@
 """The rollups hold what the raw rows say: at every instant, whatever came when, and however often they are made."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pandas as pd
 import pytest
 from fakes import FakeTagger, found_article
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlmodel import Session, SQLModel, col, select
 
+from analysis.intensity import breadth_of
 from jobs.cluster import Clusterer
 from models.articles import Article, Revision
 from models.database import Database
+from models.migrations.versions.m0015_rollups_by_day import FILL_DAYS
 from models.store.articles import add_articles
-from models.store.rollups import KEYS, ROLLUPS, VALUES, rebuild
+from models.store.rollups import DAYS, ROLLUPS, VALUES, rebuild
 from models.store.sql import table_of
-from models.store.stories import Seen, asset_tones, breadth_frame, outlet_frames, story_frames
+from models.store.stories import (
+    Seen,
+    asset_tones,
+    breadth_counts,
+    breadth_frame,
+    lead_frames,
+    outlet_frames,
+    story_frames,
+)
 from models.store.tags import save_tags, untagged
 from models.tags import Text
 
@@ -136,15 +148,14 @@ def counted(session: Session, as_of: datetime, end: datetime) -> dict[str, Count
 
 
 def rows(session: Session) -> Counter[Any]:
-    """All rows of the rollups that say anything."""
-    return Counter(
-        (table_of(rollup).name, *row)
-        for rollup in ROLLUPS
-        for row in session.execute(
-            select(*(table_of(rollup).c[n] for n in ("tagger", "known_hour", *KEYS[rollup], *VALUES[rollup])))
-        )
-        if any(row[-len(VALUES[rollup]) :])
-    )
+    """All rows of the rollups, and of their days, that say anything."""
+    found: Counter[Any] = Counter()
+    for rollup in ROLLUPS:
+        for model in (rollup, DAYS[rollup]) if rollup in DAYS else (rollup,):
+            keys = [column.name for column in table_of(model).primary_key]
+            columns = (table_of(model).c[name] for name in (*keys, *VALUES[rollup]))
+            found.update((model.__name__, *row) for row in session.execute(select(*columns)) if any(row[len(keys) :]))
+    return found
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -174,6 +185,54 @@ def test_made_again_they_are_the_same(
         before = rows(session)
     with database.write() as session:
         rebuild(session)
+    with database.read() as session:
+        assert rows(session) == before
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(told=arrivals, parts=st.integers(1, 3), days=st.integers(-1, 9))
+def test_whole_days_tell_what_their_hours_tell(
+    database: Database, told: list[tuple[int, str, int, int, bool]], parts: int, days: int
+) -> None:
+    """Of an instant at midnight, of one after all that is known, and of one between, where days cannot tell it."""
+    end = store(database, told, parts=parts)
+    midnight = DAY + timedelta(days=days)
+    with database.read() as session:
+        for as_of in (midnight, midnight + timedelta(minutes=90), end + timedelta(days=99)):
+            seen = Seen(as_of=as_of, tagger="fake@1", start=None, end=end)
+            by_day = replace(seen, step="day")
+            for ask in (story_frames, lead_frames, outlet_frames):
+                hours, of_days = ask(session, seen, NARRATIVES), ask(session, by_day, NARRATIVES)
+                for name in ("totals", "carried"):
+                    assert folded(getattr(hours, name)) == folded(getattr(of_days, name))
+            brought = breadth_frame(session, seen, NARRATIVES)
+            for bucket in ("day", "week", "month"):
+                counted = breadth_counts(session, by_day, NARRATIVES, bucket)
+                if counted is not None:
+                    wanted = breadth_of(brought, bucket)
+                    assert folded(counted) == folded(wanted[wanted["n"] > 0])
+            assert (
+                breadth_counts(session, replace(by_day, as_of=end + timedelta(days=99)), NARRATIVES, "day") is not None
+            )
+
+
+def folded(frame: pd.DataFrame) -> dict[Any, tuple[float, ...]]:
+    """The sums of a frame's counts by the rest of it, hours being whole days."""
+    frame = frame.assign(**{name: frame[name].dt.floor("D") for name in ("hour", "start") if name in frame})
+    counts = [name for name in frame if name.startswith("n") and name != "narrative"]
+    sums = frame.groupby([name for name in frame if name not in counts])[counts].sum().astype("float64")
+    return {key: tuple(row) for key, row in zip(sums.index, sums.to_numpy(), strict=True) if any(row)}
+
+
+def test_the_migration_fills_the_days_as_they_are_kept(database: Database) -> None:
+    store(database, [(0, "A", 0, 0, False), (0, "B", 1700, 60, False), (1, "B", 3000, 1500, True)], parts=2)
+    with database.read() as session:
+        before = rows(session)
+    with database.write() as session:
+        for days in DAYS.values():
+            session.connection().execute(table_of(days).delete())
+        for summed in FILL_DAYS:
+            session.connection().exec_driver_sql(summed)
     with database.read() as session:
         assert rows(session) == before
 

@@ -107,5 +107,5 @@ def test_without_news_there_is_no_event_and_why_says_what_is_missing(database: D
 
 
 def test_a_range_in_which_theta_does_not_speak_is_refused_by_name(record: Database, now: datetime) -> None:
-    with record.read() as session, pytest.raises(BadInput, match="θ speaks from 2020-04-29 to 2020-07-08"):
+    with record.read() as session, pytest.raises(BadInput, match="θ speaks from 2020-04-29 to 2020-07-18"):
         why(session, Question(start=FIRST, end=FIRST + 190 * DAY), now=now)

@@ -18,11 +18,13 @@ from sqlmodel import Session, SQLModel, col
 
 from models.articles import Article, Revision
 from models.reviews import EVERY_OTHER, StandingLabel
-from models.rollups import DEVALUATION_POLE, PANIC_POLE, BreadthRollup, StoryRollup, ToneRollup
+from models.rollups import DEVALUATION_POLE, PANIC_POLE, BreadthDay, BreadthRollup, StoryDay, StoryRollup, ToneRollup
 from models.store.sql import chunks, insert_into, table_of
 from models.tags import AssetMention, NarrativeTag, Tagging
 
 ROLLUPS: tuple[type[SQLModel], ...] = (StoryRollup, BreadthRollup, ToneRollup)
+DAYS: dict[type[SQLModel], type[SQLModel]] = {StoryRollup: StoryDay, BreadthRollup: BreadthDay}
+"""By whole days, of any asset; those without a modality in their key are of every direction and modality."""
 EPOCH = datetime(1900, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 TONE_UNITS = 10_000
@@ -200,11 +202,32 @@ def add(session: Session, tagger: str, hours: Mapping[int, Cells]) -> None:
                 named = dict(zip((*KEYS[rollup], *VALUES[rollup]), (*key, *values), strict=True))
                 rows[rollup].append({"tagger": tagger, "known_hour": hour} | named)
     for rollup, new in rows.items():
-        table, insert = table_of(rollup), insert_into(session, rollup)
-        sums = {name: table.c[name] + insert.excluded[name] for name in VALUES[rollup]}
-        keys = ["tagger", "known_hour", *KEYS[rollup]]
-        new.sort(key=lambda row: [str(row[key]) for key in keys])  # two writers lock rows in the same order
-        session.connection().execute(insert.on_conflict_do_update(index_elements=keys, set_=sums), new)
+        _add_rows(session, rollup, VALUES[rollup], new)
+        if rollup in DAYS:
+            _add_rows(session, DAYS[rollup], VALUES[rollup], _by_day(rollup, new))
+
+
+def _by_day(rollup: type[SQLModel], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What rows of a rollup add to its days."""
+    keys = {column.name: column.name.replace("_day", "_hour") for column in table_of(DAYS[rollup]).primary_key}
+    sums: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * len(VALUES[rollup]))
+    for row in rows:
+        if row["asset"] == "":
+            values = sums[tuple(row[of] if of == name else row[of] // 24 for name, of in keys.items())]
+            for place, name in enumerate(VALUES[rollup]):
+                values[place] += row[name]
+    names = (*keys, *VALUES[rollup])
+    return [dict(zip(names, (*key, *values), strict=True)) for key, values in sums.items() if any(values)]
+
+
+def _add_rows(session: Session, model: type[SQLModel], values: Collection[str], rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    table, new = table_of(model), insert_into(session, model)
+    sums = {name: table.c[name] + new.excluded[name] for name in values}
+    keys = [column.name for column in table.primary_key]
+    rows.sort(key=lambda row: [str(row[key]) for key in keys])  # two writers lock rows in the same order
+    session.connection().execute(new.on_conflict_do_update(index_elements=keys, set_=sums), rows)
 
 
 def count_tagged(session: Session, tagger: str, revisions: Collection[int]) -> None:
@@ -379,7 +402,7 @@ def lately(session: Session, tagger: str, *, since: datetime, until: datetime) -
 
 def rebuild(session: Session) -> None:
     """Make all rollups again from the raw rows."""
-    for rollup in ROLLUPS:
+    for rollup in (*ROLLUPS, *DAYS.values()):
         session.connection().execute(delete(table_of(rollup)))
     for tagger in session.scalars(select(col(Tagging.tagger)).distinct()).all():
         for part in _story_ids(session):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Table, func, select, text
+from sqlalchemy import Integer, Table, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -34,6 +34,27 @@ def _sqlite_hour(element: Any, compiler: SQLCompiler, **options: Any) -> str:
 @compiles(utc_hour, "postgresql")
 def _postgresql_hour(element: Any, compiler: SQLCompiler, **options: Any) -> str:
     return f"date_trunc('hour', {compiler.process(element.clauses, **options)}, 'UTC')"
+
+
+class month_start(FunctionElement[int]):
+    """The first day of the month that a day lies in; days are counted since 1900-01-01."""
+
+    name = "month_start"
+    type = Integer()
+    inherit_cache = True
+
+
+@compiles(month_start, "sqlite")
+def _sqlite_month(element: Any, compiler: SQLCompiler, **options: Any) -> str:
+    day = compiler.process(element.clauses, **options)
+    first = f"julianday(date('1900-01-01', {day} || ' days', 'start of month'))"
+    return f"cast({first} - julianday('1900-01-01') as integer)"
+
+
+@compiles(month_start, "postgresql")
+def _postgresql_month(element: Any, compiler: SQLCompiler, **options: Any) -> str:
+    day = compiler.process(element.clauses, **options)
+    return f"(date_trunc('month', (date '1900-01-01' + {day})::timestamp)::date - date '1900-01-01')"
 
 
 def chunks(items: Sequence[Item], size: int = CHUNK) -> Iterator[Sequence[Item]]:

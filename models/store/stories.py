@@ -1,27 +1,34 @@
-"""Stories as statistics need them, as they were known at an instant: sums of the rollups, by hour or day."""
+"""Stories as statistics need them, as they were known at an instant: sums of the rollups, by hour or day.
 
-from dataclasses import dataclass
+Whole days are summed already (models/rollups.py). They answer where a question wants no less, and where all that is
+known was known at its instant, or its instant is a midnight; otherwise the hours do, and the raw rows of the last one.
+"""
+
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import pandas as pd
-from sqlalchemy import and_, case, func, select
+from sqlalchemy import ColumnElement, Table, and_, case, func, or_, select, true
 from sqlmodel import Session, SQLModel, col
 
 from models.articles import Article, Revision
 from models.feeds import Fetch
+from models.reviews import StandingLabel
 from models.rollups import BreadthRollup, StoryRollup, ToneRollup
 from models.store.reviews import carried_labels
-from models.store.rollups import EPOCH, KEYS, TONE_UNITS, VALUES, Cells, hour_number, lately
-from models.store.sql import table_of, utc_hour
+from models.store.rollups import DAYS, EPOCH, KEYS, TONE_UNITS, VALUES, Cells, hour_number, lately
+from models.store.sql import month_start, table_of, utc_hour
 from models.tags import Tagging
 
 Step = Literal["hour", "day"]
 HOURS: dict[Step, int] = {"hour": 1, "day": 24}
 TONES = VALUES[ToneRollup]
-PLACES = {"event_hour": "hour", "brought_hour": "brought"}
-"""Keys that are hours, and what they are called as instants."""
+PLACES = {"event": "hour", "brought": "brought"}
+"""Keys that are times, and what they are called as instants."""
 BROUGHT = ["hour", "narrative", "outlet", "brought", "n_stories"]
+BREADTH = ["n_outlets", "n", "n_squared"]
+"""Outlets, stories they brought, and the squares of that: the inverse Simpson index of their shares follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +37,21 @@ class StoryFrames:
 
     A row where there are any; hour is aware UTC, and the start of the day where days are asked for.
 
-    totals: columns hour, outlet, n_stories, n_articles, n_squared (sum of squared copies, from which the effective n of
-        article weighting follows).
-    carried: labelled stories; columns hour, outlet, narrative, direction, modality, n_carrying, n_articles, n_split
-        (that build both poles of the shift).
-    outlet is that of the first known copy where outlets are asked apart, else empty.
+    totals: columns hour, n_stories, n_articles, n_squared (sum of squared copies, from which the effective n of article
+        weighting follows).
+    carried: labelled stories; columns hour, narrative, n_carrying, n_articles.
+    """
+
+    totals: pd.DataFrame
+    carried: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class LeadFrames:
+    """The same by the outlet of the first known copy, with the labels that are building alone.
+
+    totals: columns hour, outlet, n_stories.
+    carried: columns hour, outlet, narrative, direction (1), n_carrying, n_split (that build both poles of the shift).
     """
 
     totals: pd.DataFrame
@@ -72,21 +89,28 @@ class Seen:
     modality: str | None = None
 
 
-def story_frames(session: Session, seen: Seen, narratives: list[str], *, outlets_apart: bool = False) -> StoryFrames:
-    """Outlets apart: not with an asset."""
-    scope = "own" if seen.outlet is not None else "lead" if outlets_apart else "all"
-    by = ["event_hour", "outlet"]
-    totals, carried = _totals_and_labels(
-        session, seen, narratives, scope, by, [*by, "narrative", "direction", "modality"]
-    )
+def story_frames(session: Session, seen: Seen, narratives: list[str]) -> StoryFrames:
+    scope = "own" if seen.outlet is not None else "all"
+    totals, carried = _totals_and_labels(session, seen, narratives, scope, ["event"], ["event", "narrative"])
     return StoryFrames(
-        totals[["hour", "outlet", "n_stories", "n_articles", "n_squared"]],
-        carried[["hour", "outlet", "narrative", "direction", "modality", "n_carrying", "n_articles", "n_split"]],
+        totals[["hour", "n_stories", "n_articles", "n_squared"]],
+        carried[["hour", "narrative", "n_carrying", "n_articles"]],
+    )
+
+
+def lead_frames(session: Session, seen: Seen, narratives: list[str]) -> LeadFrames:
+    """Not of an asset. Of the question's outlet, each story is its own."""
+    scope, by = "lead" if seen.outlet is None else "own", ["event", "outlet"]
+    building = replace(seen, direction=1)
+    totals, carried = _totals_and_labels(session, building, narratives, scope, by, [*by, "narrative"])
+    return LeadFrames(
+        totals[["hour", "outlet", "n_stories"]],
+        carried.assign(direction=1)[["hour", "outlet", "narrative", "direction", "n_carrying", "n_split"]],
     )
 
 
 def outlet_frames(session: Session, seen: Seen, narratives: list[str]) -> OutletFrames:
-    by = ["event_hour", "outlet"]
+    by = ["event", "outlet"]
     totals, carried = _totals_and_labels(session, seen, narratives, "own", by, [*by, "narrative"])
     totals["n_squared"] = totals["n_stories" if seen.outlet else "n_nth"]
     return OutletFrames(
@@ -97,10 +121,10 @@ def outlet_frames(session: Session, seen: Seen, narratives: list[str]) -> Outlet
 def _totals_and_labels(
     session: Session, seen: Seen, narratives: list[str], scope: str, totals_by: list[str], labels_by: list[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    recent = _recent(session, seen)
+    known = _known(session, seen)
     where = _where(seen, scope=[scope])
-    totals = _sums(session, StoryRollup, seen, where | {"narrative": [""]}, recent, by=totals_by)
-    labels = _sums(session, StoryRollup, seen, where | _said(seen, narratives), recent, by=labels_by)
+    totals = _sums(session, StoryRollup, seen, where | {"narrative": [""]}, known, by=totals_by)
+    labels = _sums(session, StoryRollup, seen, where | _said(seen, narratives), known, by=labels_by)
     return totals, labels.rename(columns={"n_stories": "n_carrying"})
 
 
@@ -111,10 +135,44 @@ def breadth_frame(session: Session, seen: Seen, narratives: list[str]) -> pd.Dat
     """
     if seen.outlet is not None:
         own = story_frames(session, seen, narratives).carried
-        return own.assign(brought=own["hour"], n_stories=own["n_carrying"])[BROUGHT]
+        return own.assign(outlet=seen.outlet, brought=own["hour"], n_stories=own["n_carrying"])[BROUGHT]
     where = _where(seen) | _said(seen, narratives)
-    by = ["event_hour", "narrative", "outlet", "brought_hour"]
-    return _sums(session, BreadthRollup, seen, where, _recent(session, seen), by=by)[BROUGHT]
+    by = ["event", "narrative", "outlet", "brought"]
+    return _sums(session, BreadthRollup, seen, where, _known(session, seen), by=by)[BROUGHT]
+
+
+def breadth_counts(
+    session: Session, seen: Seen, narratives: list[str], bucket: Literal["day", "week", "month"]
+) -> pd.DataFrame | None:
+    """How many stories of a narrative each outlet brought by the end of the story's bucket, summed over outlets.
+
+    Columns narrative, start (of the bucket) and BREADTH. None where whole days cannot tell it: see breadth_frame.
+    """
+    known = _known(session, seen)
+    level = _level(BreadthRollup, seen, known)
+    if level.hours == 1 or known.recent or seen.outlet is not None:
+        return None
+    table, start, brought = level.table, _start(level.time("event"), bucket), _start(level.time("brought"), bucket)
+    each = (
+        select(table.c.narrative, start.label("start"), func.sum(table.c.n_stories).label("n"))
+        .where(level.where(seen, known, {"narrative": narratives}), brought <= start)
+        .group_by(table.c.narrative, start, table.c.outlet)
+        .subquery()
+    )
+    query = (
+        select(each.c.narrative, each.c.start, func.count(), func.sum(each.c.n), func.sum(each.c.n * each.c.n))
+        .where(each.c.n != 0)
+        .group_by(each.c.narrative, each.c.start)
+    )
+    rows = [tuple(row) for row in session.execute(query)]
+    frame = pd.DataFrame(rows, columns=["narrative", "day", *BREADTH]).astype(dict.fromkeys(BREADTH, "float64"))
+    frame["start"] = _instants(frame.pop("day") * 24)
+    return frame
+
+
+def _start(day: ColumnElement[int], bucket: str) -> ColumnElement[int]:
+    """The first day of its bucket; days are counted from a Monday."""
+    return month_start(day) if bucket == "month" else day - day % 7 if bucket == "week" else day
 
 
 def asset_tones(session: Session, seen: Seen, asset: str) -> pd.DataFrame:
@@ -123,7 +181,7 @@ def asset_tones(session: Session, seen: Seen, asset: str) -> pd.DataFrame:
     Columns hour, n_stories, n_articles, n_squared, and the sums of tone and tone_squared, also by_article.
     """
     where = _where(seen, scope=["all" if seen.outlet is None else "own"]) | {"asset": [asset]}
-    found = _sums(session, ToneRollup, seen, where, _recent(session, seen), by=["event_hour"])
+    found = _sums(session, ToneRollup, seen, where, _known(session, seen), by=["event"])
     for name in TONES:
         if name.startswith("tone"):
             found[name] = found[name] / TONE_UNITS ** (2 if "squared" in name else 1)
@@ -143,13 +201,61 @@ def _said(seen: Seen, narratives: list[str]) -> dict[str, list[Any]]:
     return found if seen.modality is None else found | {"modality": [seen.modality]}
 
 
-def _this_hour(seen: Seen) -> datetime:
-    return seen.as_of.replace(minute=0, second=0, microsecond=0)
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Of the rollups what was known before an hour, where not all was, and the raw rows of that hour."""
+
+    before: int | None
+    recent: Cells
 
 
-def _recent(session: Session, seen: Seen) -> Cells:
-    """Of the hour that as_of lies in, to the instant."""
-    return lately(session, seen.tagger, since=_this_hour(seen), until=seen.as_of)
+def _known(session: Session, seen: Seen) -> _Known:
+    if not _known_later(session, seen.as_of):
+        return _Known(None, {})
+    this_hour = seen.as_of.replace(minute=0, second=0, microsecond=0)
+    return _Known(hour_number(this_hour), lately(session, seen.tagger, since=this_hour, until=seen.as_of))
+
+
+def _known_later(session: Session, instant: datetime) -> bool:
+    """Whether anything that is counted became known after the instant."""
+    labelled = or_(col(StandingLabel.stands_from) > instant, col(StandingLabel.stands_until) > instant)
+    return any(
+        session.scalar(select(1).where(later).limit(1)) is not None
+        for later in (col(Article.known_at) > instant, col(Revision.seen_at) > instant, labelled)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """A rollup by hours, or summed to days."""
+
+    table: Table
+    hours: Literal[1, 24]
+
+    def time(self, of: str) -> ColumnElement[int]:
+        return self.table.c[f"{of}_{'hour' if self.hours == 1 else 'day'}"]
+
+    def where(self, seen: Seen, known: _Known, allowed: dict[str, list[Any]]) -> ColumnElement[bool]:
+        first, last = _range(seen)
+        return and_(
+            self.table.c.tagger == seen.tagger,
+            *(self.table.c[name].in_(values) for name, values in allowed.items() if name in self.table.c),
+            self.time("event").between(first // self.hours, last // self.hours),
+            true() if known.before is None else self.time("known") < known.before // self.hours,
+        )
+
+
+def _level(rollup: type[SQLModel], seen: Seen, known: _Known) -> _Level:
+    whole_days = seen.step == "day" and (known.before is None or known.before % 24 == 0)
+    all_labels = rollup is not BreadthRollup or (seen.direction is None and seen.modality is None)
+    if rollup in DAYS and whole_days and all_labels and seen.asset is None:
+        return _Level(table_of(DAYS[rollup]), 24)
+    return _Level(table_of(rollup), 1)
+
+
+def _range(seen: Seen) -> tuple[int, int]:
+    """The first and the last hour."""
+    return (0 if seen.start is None else hour_number(seen.start)), hour_number(seen.end - timedelta(microseconds=1))
 
 
 def _sums(
@@ -157,28 +263,27 @@ def _sums(
     rollup: type[SQLModel],
     seen: Seen,
     where: dict[str, list[Any]],
-    recent: Cells,
+    known: _Known,
     *,
     by: list[str],
 ) -> pd.DataFrame:
-    """What the cells sum to, by some columns of their key, as it was known; hours as instants (see PLACES)."""
-    table = table_of(rollup)
+    """What the cells sum to, by some columns of their key, as it was known; times as instants (see PLACES)."""
+    level = _level(rollup, seen, known)
     values, width = list(VALUES[rollup]), HOURS[seen.step]
-    hours = (0 if seen.start is None else hour_number(seen.start)), hour_number(seen.end - timedelta(microseconds=1))
-    grouped = [table.c[key] // width if key in PLACES else table.c[key] for key in by]
+    grouped = [level.time(key) // (width // level.hours) if key in PLACES else level.table.c[key] for key in by]
     query = (
-        select(*grouped, *(func.sum(table.c[name]) for name in values))
-        .where(table.c.tagger == seen.tagger, *(table.c[name].in_(allowed) for name, allowed in where.items()))
-        .where(table.c.event_hour.between(*hours), table.c.known_hour < hour_number(_this_hour(seen)))
+        select(*grouped, *(func.sum(level.table.c[name]) for name in values))
+        .where(level.where(seen, known, where))
         .group_by(*grouped)
     )
     rows = [tuple(row) for row in session.execute(query).all()]
+    first, last = _range(seen)
     added = []
-    for (kind, key), counts in recent.items():
+    for (kind, key), counts in known.recent.items():
         cell = dict(zip(KEYS[kind], key, strict=True))
         wanted = kind is rollup and all(cell[name] in allowed for name, allowed in where.items())
-        if wanted and hours[0] <= cell["event_hour"] <= hours[1]:
-            added.append((*(cell[k] // width if k in PLACES else cell[k] for k in by), *counts))
+        if wanted and first <= cell["event_hour"] <= last:
+            added.append((*(cell[f"{k}_hour"] // width if k in PLACES else cell[k] for k in by), *counts))
     frame = pd.DataFrame(rows + added, columns=[*by, *values]).astype(dict.fromkeys(values, "int64"))
     if added:
         frame = frame.groupby(by)[values].sum().reset_index()

@@ -88,60 +88,56 @@ def intensity_points(
     where no outlet with stories has the history that is needed; its interval: see _Outlets.
     """
     index = pd.DatetimeIndex(starts)
-    counts = _by_bucket(totals, ["n_stories", "n_articles", "n_squared"], index, bucket)
-    attempts = _by_bucket(fetches, ["attempts", "answered"], index, bucket)
-    n_stories, n_articles = counts["n_stories"].to_numpy(), counts["n_articles"].to_numpy()
+    n_stories, n_articles, copies_squared = _by_bucket(totals, ["n_stories", "n_articles", "n_squared"], index, bucket)
+    attempts, answered = _by_bucket(fetches, ["attempts", "answered"], index, bucket)
     weights = n_stories if weighting == "story" else n_articles
-    squared = n_stories if weighting == "story" else counts["n_squared"].to_numpy()
-    coverage = _ratio(attempts["answered"].to_numpy(), attempts["attempts"].to_numpy())
+    effective = _ratio(weights**2, n_stories if weighting == "story" else copies_squared)
+    coverage = told(_ratio(answered, attempts))
     is_open = [end_of(start, bucket) + GRACE > now for start in starts]
-    effective = _ratio(weights**2, squared)
+    stories, articles = whole(n_stories), whole(n_articles)
+    hits = _by_narrative(carried, ["n_carrying", "n_articles"], narratives, index, bucket)
+    outlets = _placed(breadth, BREADTH, narratives, index, breadth["start"])
     own_ways = _Outlets.of(by_outlet, index, bucket) if by_outlet else None
     points: list[IntensityPoint] = []
-    for narrative in narratives:
-        own = carried[carried["narrative"] == narrative]
-        hits = _by_bucket(own, ["n_carrying", "n_articles"], index, bucket)
-        n_carrying = hits["n_carrying"].to_numpy()
-        outlets = breadth[breadth["narrative"] == narrative].set_index("start")[BREADTH].reindex(index, fill_value=0)
-        n_outlets, pairs, pairs_squared = outlets.to_numpy("float64").T
-        outlets_effective = _ratio(pairs**2, pairs_squared)
+    for place, narrative in enumerate(narratives):
+        n_carrying, n_copies = hits[place]
+        n_outlets, pairs, pairs_squared = outlets[place]
         if own_ways is None:
-            share = _ratio(n_carrying if weighting == "story" else hits["n_articles"].to_numpy(), weights)
-            told = Told(share, *wilson(share, effective), n_stories)
+            share = _ratio(n_carrying if weighting == "story" else n_copies, weights)
+            found = Told(share, *wilson(share, effective), n_stories)
             correction = (corrections or {}).get(narrative)
             if correction is not None:
-                told = _corrected(told, effective, correction, _known(reviewed, narrative, index, bucket, n_stories))
+                found = _corrected(found, effective, correction, _known(reviewed, narrative, index, bucket, n_stories))
         else:
-            told = own_ways.index_of(narrative)
-        points.extend(
-            IntensityPoint(
-                bucket_start=start,
-                narrative=narrative,
-                intensity=known(told.value[i]),
-                low=known(told.low[i]),
-                high=known(told.high[i]),
-                n_articles=int(n_articles[i]),
-                n_stories=int(n_stories[i]),
-                n_carrying=int(n_carrying[i]),
-                echo=int(n_articles[i] - n_stories[i]),
-                thin=bool(told.n_stories[i] < THIN_BELOW),
-                open=is_open[i],
-                coverage=known(coverage[i]),
-                n_outlets=int(n_outlets[i]) or None,
-                outlets_effective=known(outlets_effective[i]),
-                n_indexed=None if told.n_indexed is None else int(told.n_indexed[i]),
-                progress=None if told.progress is None else known(told.progress[i]),
-                as_tagged=None if told.as_tagged is None else known(told.as_tagged[i]),
-            )
-            for i, start in enumerate(starts)
-        )
+            found = own_ways.index_of(narrative)
+        nothing = [None] * len(starts)
+        columns = {
+            "bucket_start": starts,
+            "intensity": told(found.value),
+            "low": told(found.low),
+            "high": told(found.high),
+            "n_articles": articles,
+            "n_stories": stories,
+            "n_carrying": whole(n_carrying),
+            "echo": whole(n_articles - n_stories),
+            "thin": (found.n_stories < THIN_BELOW).tolist(),
+            "open": is_open,
+            "coverage": coverage,
+            "n_outlets": [count or None for count in whole(n_outlets)],
+            "outlets_effective": told(_ratio(pairs**2, pairs_squared)),
+            "n_indexed": nothing if found.n_indexed is None else whole(found.n_indexed),
+            "progress": nothing if found.progress is None else told(found.progress),
+            "as_tagged": nothing if found.as_tagged is None else told(found.as_tagged),
+        }
+        rows = zip(*columns.values(), strict=True)
+        points.extend(IntensityPoint(narrative=narrative, **dict(zip(columns, row, strict=True))) for row in rows)
     return points
 
 
-def _corrected(told: Told, effective: Array, correction: Correction, reviewed: tuple[Array, Array]) -> Told:
+def _corrected(tagged: Told, effective: Array, correction: Correction, reviewed: tuple[Array, Array]) -> Told:
     carrying, lacking = reviewed
-    found = corrected_share(told.value, effective, correction, carrying=carrying, lacking=lacking)
-    return Told(*found, told.n_stories, as_tagged=told.value)
+    found = corrected_share(tagged.value, effective, correction, carrying=carrying, lacking=lacking)
+    return Told(*found, tagged.n_stories, as_tagged=tagged.value)
 
 
 def _known(
@@ -152,7 +148,7 @@ def _known(
         return np.zeros(len(index)), np.zeros(len(index))
     own = reviewed[reviewed["narrative"] == narrative]
     carrying, lacking = (
-        _ratio(_by_bucket(own[own["holds"] == holds], ["n_stories"], index, bucket)["n_stories"].to_numpy(), n_stories)
+        _ratio(_by_bucket(own[own["holds"] == holds], ["n_stories"], index, bucket)[0], n_stories)
         for holds in (True, False)
     )
     return carrying, lacking
@@ -223,8 +219,8 @@ class _Outlets:
         variance = _ratio(_before(share**2) - buckets * mean**2, buckets - 1)
         parts = self.days / NEEDS_DAYS, before / NEEDS_HITS, buckets / NEEDS_BUCKETS
         progress = np.minimum.reduce(parts)
-        told = (progress >= 1) & (n > 0) & (variance > CONSTANT * mean**2)
-        scale = np.sqrt(np.where(told, variance, np.nan))
+        ready = (progress >= 1) & (n > 0) & (variance > CONSTANT * mean**2)
+        scale = np.sqrt(np.where(ready, variance, np.nan))
         seen = np.nansum(share / scale, axis=1)
         usual = np.nansum(mean / scale, axis=1)
         spread = np.nansum(_ratio(mean, n) / scale**2, axis=1) * self.copies
@@ -235,8 +231,8 @@ class _Outlets:
             value=100 * theta[self.wanted],
             low=100 * np.maximum(theta + half - reach, 0)[self.wanted],
             high=100 * (theta + half + reach)[self.wanted],
-            n_stories=np.where(told, n, 0).sum(axis=1)[self.wanted],
-            n_indexed=told.sum(axis=1).astype("float64")[self.wanted],
+            n_stories=np.where(ready, n, 0).sum(axis=1)[self.wanted],
+            n_indexed=ready.sum(axis=1).astype("float64")[self.wanted],
             progress=np.where(furthest < 1, np.minimum(furthest, 0.99), 1).round(2)[self.wanted],
         )
 
@@ -278,12 +274,44 @@ def known(value: float) -> float | None:
     return None if np.isnan(value) else round(float(value), 6)
 
 
+def told(values: Array) -> list[float | None]:
+    """Each as `known` tells it."""
+    return [None if value != value else value for value in values.round(6).tolist()]
+
+
+def whole(counts: Array) -> list[int]:
+    return counts.astype("int64").tolist()
+
+
 def _ratio(part: Array, whole: Array) -> Array:
     ratio: Array = np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 0)
     return ratio
 
 
-def _by_bucket(frame: pd.DataFrame, names: list[str], index: pd.DatetimeIndex, bucket: Bucket) -> pd.DataFrame:
-    """The sums of the columns by bucket, 0 where there is no row; shape (len(index), len(names))."""
-    sums = frame.groupby(floor(frame["hour"], bucket))[names].sum()
-    return sums.reindex(index, fill_value=0).astype("float64")
+def _by_bucket(frame: pd.DataFrame, names: list[str], index: pd.DatetimeIndex, bucket: Bucket) -> Array:
+    """The sums of the columns by bucket, 0 where there is no row; shape (len(names), len(index))."""
+    return _by_narrative(frame.assign(narrative=""), names, [""], index, bucket)[0]
+
+
+def _by_narrative(
+    frame: pd.DataFrame, names: list[str], narratives: list[str], index: pd.DatetimeIndex, bucket: Bucket
+) -> Array:
+    """The same of each narrative; shape (len(narratives), len(names), len(index))."""
+    return _placed(frame, names, narratives, index, floor(frame["hour"], bucket))
+
+
+def _placed(
+    frame: pd.DataFrame,
+    names: list[str],
+    narratives: list[str],
+    index: pd.DatetimeIndex,
+    starts: "pd.Series[pd.Timestamp]",
+) -> Array:
+    """The sums of the columns by narrative and the bucket that `starts` names; what lies in none is left out."""
+    sums = np.zeros((len(narratives), len(names), len(index)))
+    of = pd.Index(narratives).get_indexer(pd.Index(frame["narrative"]))
+    at = index.get_indexer(pd.DatetimeIndex(starts))
+    within = (of >= 0) & (at >= 0)
+    for place, name in enumerate(names):
+        np.add.at(sums[:, place], (of[within], at[within]), frame[name].to_numpy("float64")[within])
+    return sums

@@ -4,10 +4,11 @@ import logging
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
+from api.protected import protect
 from models import errors
 
 STATUS: dict[type[errors.StoryshiftError], int] = {
@@ -20,6 +21,8 @@ STATUS: dict[type[errors.StoryshiftError], int] = {
     errors.ConfigError: 500,
     errors.StoryshiftError: 500,
 }
+NO_PAGES = ("/v1/", "/static/", "/swagger/", "/vendor/")
+"""Whoever asks there wants data or a file, and never reads a page."""
 NAMES = {404: "not_found", 405: "method_not_allowed", 400: "bad_request"}
 HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}
 log = logging.getLogger("storyshift.api")
@@ -54,19 +57,33 @@ async def _ours(_: Request, error: Exception) -> JSONResponse:
     return told(error)
 
 
-async def _invalid(_: Request, error: Exception) -> JSONResponse:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - narrows the type for mypy
+    if _is_read_by_a_person(request):  # a page's address with a word where a number belongs
+        return _lost(request)
     first = error.errors()[0]
     where = next((place for place in reversed(first["loc"]) if isinstance(place, str)), "request")
     return answer(422, "bad_input", f"{where}: {first['msg']}.")
 
 
-async def _http(request: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - narrows the type for mypy
+    if error.status_code == 404 and _is_read_by_a_person(request):
+        return _lost(request)
     detail = f"There is nothing at {request.url.path}." if error.status_code == 404 else str(error.detail)
     found = answer(error.status_code, NAMES.get(error.status_code, "http_error"), detail)
     if error.status_code == 405:
         found.headers["Allow"] = ", ".join(_methods(request))
+    return found
+
+
+def _is_read_by_a_person(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(NO_PAGES)
+
+
+def _lost(request: Request) -> Response:
+    """The page that says that there is none; the pages have it drawn (see api/app.py)."""
+    found: Response = request.app.state.lost_page(request.url.path)
     return found
 
 
@@ -79,5 +96,7 @@ def _methods(request: Request) -> list[str]:
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    log.exception("unexpected error at %s", request.url.path, exc_info=error)
-    return answer(500, "unexpected", "Something went wrong on our side; the log of the server says what.")
+    log.exception("unexpected error path=%s", request.url.path, exc_info=error)
+    found = answer(500, "unexpected", "Something went wrong on our side; the log of the server says what.")
+    protect(found.headers, request.url.path)  # this one is given outside of all other layers
+    return found

@@ -19,9 +19,17 @@ StoryshiftError
 """
 
 from datetime import timedelta
+from difflib import get_close_matches
 
 SHOWN_CHARACTERS = 500
 """Of what a server made us say; commands to a terminal are left out."""
+
+
+def nearest(name: str, known: list[str]) -> str | None:
+    """The known name that is written most like it, in any case; None where none is."""
+    by_case = {one.lower(): one for one in known}
+    found = get_close_matches(name.lower().replace("-", "_"), by_case, n=1)
+    return by_case[found[0]] if found else None
 
 
 class StoryshiftError(Exception):
@@ -37,7 +45,9 @@ class UnknownName(BadInput):
 
     def __init__(self, kind: str, name: str, known: list[str]) -> None:
         self.kind, self.name, self.known = kind, name, known
-        super().__init__(f"There is no {kind} named {name!r}. Known: {', '.join(known)}.")
+        meant = nearest(name, known)
+        asked = f" Did you mean {meant!r}?" if meant else ""
+        super().__init__(f"There is no {kind} named {name!r}.{asked} Known: {', '.join(known)}.")
 
 
 class BadRange(BadInput):

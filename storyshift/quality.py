@@ -11,7 +11,12 @@ from storyshift.questions import AsOf, Tagger
 from storyshift.shell import TableFormat, now, open_database
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from services.answers import Answer
+
+WIDEST = 1_000
+"""Columns of a window in which every table fits."""
 
 
 class ByName(StrEnum):
@@ -70,23 +75,46 @@ def quality(
     if "n_drawn" in found.meta:
         say(f"{found.meta['tagger']}: {found.meta['n']} of {found.meta['n_drawn']} stories drawn at random were read.")
     if not confusions:
-        say("In brackets: 90 % intervals.")
+        say("With 90 % intervals.")
+    if any(getattr(row, "thin", False) for row in found.rows):
+        say(f"Too few: fewer than {found.meta['needed']} of those read carry it.")
 
 
 def _show(found: "Answer") -> None:
     from rich.console import Console
-    from rich.table import Table
 
     from models.derived import CalibrationRow, ConfusionRow, QualityRow
 
     told = {QualityRow: _quality, CalibrationRow: _calibration, ConfusionRow: _confusion}.get(
         found.row_type, _agreement
     )
-    rows = [told(row) for row in found.rows]
-    table = Table(*rows[0], box=None, header_style="bold")
+    console = Console()
+    table = _table([told(row) for row in found.rows])
+    if (
+        found.row_type is QualityRow
+        and console.measure(table, options=console.options.update(width=WIDEST)).maximum > console.width
+    ):
+        table = _table([_folded(row) for row in found.rows])
+    console.print(table)
+
+
+def _table(rows: "list[dict[str, str]]") -> "Table":
+    """What is longer than its column goes on in the next line; nothing is cut off."""
+    from rich.table import Column, Table
+
+    table = Table(*(Column(name, overflow="fold") for name in rows[0]), box=None, header_style="bold", pad_edge=False)
     for row in rows:
         table.add_row(*row.values())
-    Console().print(table)
+    return table
+
+
+def _folded(row: Any) -> dict[str, str]:
+    """The same for a narrow window: notes below the name, intervals below the estimates."""
+    whole = _quality(row)
+    beside = [whole.pop("from", ""), whole.pop("")]
+    name = "\n".join(filter(None, (row.key, ", ".join(filter(None, beside)))))
+    folded = {title.replace(" ", "\n"): value.replace(" (", "\n").rstrip(")") for title, value in whole.items()}
+    return folded | {row.by: name}
 
 
 def _quality(row: Any) -> dict[str, str]:
@@ -102,7 +130,7 @@ def _quality(row: Any) -> dict[str, str]:
         "tone right" if row.by == "asset" else "direction right": _between(
             row.right_way, row.right_way_low, row.right_way_high
         ),
-        "": "below its floor" if row.below_floor else "few" if row.thin else "",
+        "": "below its floor" if row.below_floor else "too few" if row.thin else "",
     }
 
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models.errors import BadInput, nearest
+
 if TYPE_CHECKING:
     from services.series import Question
 
@@ -34,6 +36,20 @@ PriorRates = Annotated[
         "--prior-rates", help="Let θ start from the usual rates of archives while the record has none of its own."
     ),
 ]
+
+
+def refuse_strays(context: typer.Context) -> None:
+    """Raises: BadInput if a word stands alone that is meant as a narrative."""
+    if not context.args:
+        return
+    from config import definitions
+
+    known = list(definitions.narratives())
+    example = nearest(context.args[0], known) or known[0]
+    raise BadInput(
+        f"{context.args[0]!r} stands alone, but narratives go by --narrative: "
+        f"`storyshift {context.info_name} --narrative {example}`."
+    )
 
 
 def question_of(

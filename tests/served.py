@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from datetime import datetime
 from threading import Thread
 
-import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.arriving import listening
 from models.database import Database
 from storyshift.serving import Server
 
@@ -19,7 +19,7 @@ def serving(database: Database, now: datetime) -> Iterator[tuple[str, FastAPI]]:
     """Its address, and the application; streams of live events end with it."""
     listener = socket.create_server(("127.0.0.1", 0))
     app = create_app(database, clock=lambda: now)
-    server = Server(app, uvicorn.Config(app, log_level="error", ws="none"))
+    server = Server(app, listening(app, log_level="error"))
     thread = Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -1,6 +1,7 @@
 import io
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -178,6 +179,26 @@ def test_a_bad_question_gets_one_sentence_and_the_right_status(
     assert (answer.status_code, answer.json()["error"]) == (status, error)
     assert told in answer.json()["detail"]
     assert set(answer.json()) == {"error", "detail"}
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize("path", ["/nosuch", "/articles/abc", "/story/<b>2020</b>"])
+def test_a_browser_at_no_page_reads_one_that_says_so(empty: TestClient, path: str) -> None:
+    answer = empty.get(path, headers=BROWSER)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+    assert f"There is no page at {escape(path)}." in answer.text
+    assert '<a href="/story">' in answer.text
+    assert "<b>2020" not in answer.text
+    assert "script-src" not in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("path", ["/v1/nosuch", "/v1/articles/7", "/static/nosuch.js"])
+def test_whoever_asks_for_data_gets_no_page(empty: TestClient, path: str) -> None:
+    assert empty.get(path, headers=BROWSER).json()["error"] == "not_found"
+    assert empty.get("/nosuch").json()["error"] == "not_found"
 
 
 def test_every_error_of_ours_has_a_status() -> None:

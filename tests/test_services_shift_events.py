@@ -8,11 +8,12 @@ from fakes import found_article
 from record import FIRST, PANIC_FROM, fill, tag
 
 from models.database import Database
+from models.derived import ShiftCause
 from models.errors import BadInput
 from models.store.articles import add_articles
 from services.answers import write
 from services.series import Question, shift
-from services.shift_events import shift_events, shift_history, why
+from services.shift_events import _sentence, shift_events, shift_history, why
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -109,3 +110,19 @@ def test_without_news_there_is_no_event_and_why_says_what_is_missing(database: D
 def test_a_range_in_which_theta_does_not_speak_is_refused_by_name(record: Database, now: datetime) -> None:
     with record.read() as session, pytest.raises(BadInput, match="θ speaks from 2020-04-29 to 2020-07-18"):
         why(session, Question(start=FIRST, end=FIRST + 190 * DAY), now=now)
+
+
+def said(*changes: float) -> str:
+    rows = [ShiftCause(f"story_{n}", "A", change, 1.0, 1.2) for n, change in enumerate(changes)]
+    return _sentence(0.5, 0.5 + sum(changes), rows)
+
+
+def test_parts_that_two_digits_cannot_tell_apart_are_told_in_three() -> None:
+    assert "story_0 +0.20 (" in said(0.2, 0.1)
+    assert "story_0 +0.014 (" in said(0.014, 0.012)
+    assert "story_1 +0.012 (" in said(0.014, 0.012)
+
+
+def test_parts_too_small_to_be_told_alone_are_told_together_where_they_come_to_something() -> None:
+    assert said(0.1, 0.004, 0.004).endswith("most by A), others +0.01.")
+    assert "others" not in said(0.1, 0.004, -0.004)

@@ -294,3 +294,17 @@ def test_nothing_is_wider_than_the_screen(served: str, page: Page, width: int) -
     expect(page.locator("#study-told")).to_be_visible()
     page.evaluate("document.querySelectorAll('details').forEach((node) => { node.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_it_says_why_n_is_less_than_the_range_and_the_lags_fewer_than_asked_for(served: str, page: Page) -> None:
+    row = planted("none")
+    row["lead_lag"] |= {"n": 24, "max_lag": 6}
+    answer(page, row)
+    page.goto(f"{served}/lead-lag?driver=theta&max_lag=12")
+    expect(page.locator("#lead-reach")).to_have_text(
+        "Of 52 weeks in the range 24 have both a value of θ and a return of Bitcoin; of the others one of the two is "
+        "not known. Lags reach 6 weeks and not 12, because at most a quarter of n may be lost to a lag."
+    )
+    page.goto(f"{served}/lead-lag?driver=theta&max_lag=6")
+    expect(page.locator("#lead-reach")).to_contain_text("is not known.")
+    expect(page.locator("#lead-reach")).not_to_contain_text("Lags reach")

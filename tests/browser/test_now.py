@@ -210,9 +210,15 @@ def test_an_old_address_of_the_story_leads_to_its_page(fresh: str, page: Page) -
     expect(page).to_have_url(re.compile(r"/story#start="))
 
 
-def test_of_a_replay_now_is_its_end_and_no_alarm(page: Page, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def as_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is served then is served as a replay."""
     create = served.create_app
     monkeypatch.setattr(served, "create_app", lambda *args, **told: create(*args, **told, replay=True))
+
+
+@pytest.mark.usefixtures("as_replay")
+def test_of_a_replay_now_is_its_end_and_no_alarm(page: Page, sqlite_url: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     with morning(sqlite_url, LAST + timedelta(days=100)) as address:
@@ -221,6 +227,10 @@ def test_of_a_replay_now_is_its_end_and_no_alarm(page: Page, sqlite_url: str, mo
         expect(page.locator("#verdict")).to_contain_text("On 18 July 2020, where the replay ends, the story was panic")
         expect(page.locator("#fresh")).to_contain_text("Newest article")
         expect(page.locator("#stale")).to_be_hidden()
+        expect(page.locator("#trigger-list")).to_contain_text(
+            "Nothing is known of DFII10, which the replay does not bring."
+        )
+        expect(page.locator("#trigger-list")).not_to_contain_text("import or load")
         page.wait_for_load_state("networkidle")
         for path in ("triggers", "shift/why", "shift/events", "prices/BTC", "articles"):
             questions = [url for url in asked if f"/v1/{path}?" in url]

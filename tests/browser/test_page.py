@@ -18,6 +18,7 @@ from models.store.articles import add_articles
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.browser
 EVIL = 'safe_haven+ : <img src=x onerror=alert(1)><script>alert(2)</script> & "quotes" 🚀'
+expect.set_options(timeout=30_000)  # of every browser test: what a busy machine takes
 QUIET_STREAM = "retry: 100000000\n\n"
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
 
@@ -168,7 +169,7 @@ def test_a_young_record_says_when_theta_will_speak_and_can_start_from_prior_rate
 def test_nothing_is_wider_than_the_screen(served: str, page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(served + view())
-    expect(page.locator("#list li")).to_have_count(11)
+    expect(page.locator("#list li")).to_have_count(11 if width > 820 else 6)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

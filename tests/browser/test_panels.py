@@ -146,3 +146,31 @@ def test_no_panel_is_wider_than_the_screen_even_when_opened(served: str, page: P
     expect(page.locator("#shift-list > li")).to_have_count(1)
     page.evaluate("document.querySelectorAll('details').forEach((node) => { node.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_colours_without_a_shift_are_explained_by_how_many_stories_there_are(served: str, page: Page) -> None:
+    answer(page, "shift/events", [])
+    page.goto(served + view())
+    told = page.request.get(f"{served}/v1/shift?start={day(120)}&end={day(200)}&bucket=day").json()["data"]
+    n = sum(point["state"] in ("panic", "transition", "devaluation") for point in told)
+    assert n
+    expect(page.locator("#shifts-said")).to_contain_text(f"No shift has been detected, though {n} days are coloured")
+    expect(page.locator("#shifts-said")).not_to_contain_text("too few")  # 25 a day are not
+
+    def thin(route: Route) -> None:
+        found = route.fetch().json()
+        points = [point | {"thin": True, "n_stories": 2} for point in found["data"]]
+        route.fulfill(json=found | {"data": points})
+
+    page.route("**/v1/shift?*", thin)
+    page.reload()
+    expect(page.locator("#shifts-said")).to_contain_text("too few here: 2.0 a day, 80 of 80 days thin.")
+
+
+def test_parts_of_a_shift_that_two_digits_cannot_tell_apart_are_told_in_three(served: str, page: Page) -> None:
+    cause = SHIFT["why"][0]  # type: ignore[index]
+    causes = [cause | {"outlet": outlet, "change": change} for outlet, change in (("A", 0.012), ("B", 0.009))]
+    answer(page, "shift/events", [SHIFT | {"why": causes}])
+    page.goto(served + view())
+    expect(page.locator("#shift-list > li").first).to_contain_text("safe haven in A +0.012 (")
+    expect(page.locator("#shift-list > li").first).to_contain_text("safe haven in B +0.009 (")

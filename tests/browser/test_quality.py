@@ -155,9 +155,10 @@ def test_precision_and_recall_are_what_the_api_says_with_interval_and_n(shown: P
     expect(own).to_have_count(len(told))
     for place, row in enumerate(told):
         values = own.nth(place).locator(".value").all_text_contents()
-        for value, what in zip(values, ("precision", "recall"), strict=True):
+        for value, what, n in zip(values, ("precision", "recall"), (row["n_labelled"], row["n_positive"]), strict=True):
             low, high = row[f"{what}_low"], row[f"{what}_high"]
-            assert value == (f"{row[what]:.2f} ({low:.2f} to {high:.2f})" if low is not None else "not known")
+            estimate = f"{row[what]:.2f} ({low:.2f} to {high:.2f})" if low is not None else "not known"
+            assert value == f"{estimate}n {n}" + (", too thin" if n < 30 else "")
         assert ("faded" in (own.nth(place).get_attribute("class") or "")) == row["thin"]
     below = own.filter(has_text="Debasement")
     expect(below).to_contain_text(re.compile(r"below its floor of 0\.60(?!, not surely)"))
@@ -323,6 +324,20 @@ def test_what_a_reviewer_said_is_marked_and_each_article_leads_to_its_review(ser
     item = page.locator("#list li").filter(has=page.locator(f"a[href='/review#article={plain['id']}']"))
     expect(item).to_contain_text("Liquidity")
     expect(item.locator(".reviewed")).to_have_count(0)
+
+
+def test_an_estimate_of_few_is_shown_with_its_n_and_said_to_be_too_thin(served: str, page: Page) -> None:
+    def tell_one(route: Route) -> None:
+        answer = route.fetch().json()
+        row = answer["data"][0] | {"n_positive": 1, "recall": 0.38, "recall_low": 0.05, "recall_high": 0.8}
+        route.fulfill(json=answer | {"data": [row | {"n_labelled": 200, "thin": True}]})
+
+    page.route("**/v1/quality?*", tell_one)
+    page.goto(f"{served}/quality")
+    values = page.locator("#found .dots li:not(.heads) .value")
+    expect(values.nth(0).locator("small")).to_have_text("n 200")
+    expect(values.nth(1)).to_have_text("0.38 (0.05 to 0.80)n 1, too thin")
+    page.wait_for_load_state("networkidle")
 
 
 def test_labels_without_score_and_assets_without_salience_are_shown(served: str, page: Page) -> None:

@@ -512,3 +512,47 @@ def test_nothing_is_wider_than_the_screen(opened: Page, width: int) -> None:
     expect(opened.locator("#menu")).to_be_visible()
     press(opened, *"gold", "Enter")
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_digit_turns_its_narrative_on_or_off_whatever_is_chosen_and_0_says_neither(opened: Page) -> None:
+    haven = opened.locator("[data-row='narrative:safe_haven']")
+    press(opened, "x")
+    if haven.locator(".name").get_attribute("aria-pressed") == "true":  # it had none to turn off
+        press(opened, "x")
+    for other in ("2", "3", "j"):
+        press(opened, "1")
+        expect(haven.locator(".name")).to_have_attribute("aria-pressed", "true")
+        expect(haven).to_have_attribute("aria-current", "true")
+        press(opened, other, "1")
+        expect(haven.locator(".name")).to_have_attribute("aria-pressed", "false")
+        expect(haven).to_have_attribute("aria-current", "true")
+    press(opened, "0")
+    expect(haven.locator("[data-value='0']")).to_have_attribute("aria-pressed", "true")
+    press(opened, "?")
+    keys = opened.locator("#help dt").all_text_contents()
+    assert [("0" in row) for row in keys].count(True) == 0
+    assert opened.locator("#help").get_by_text("0", exact=True).count() == 1
+    press(opened, "Escape")
+
+
+def test_where_the_tagger_is_in_doubt_the_row_it_doubts_is_the_chosen_one(
+    page: Page, served: str, sqlite_url: str, now: datetime
+) -> None:
+    def doubt(route: Route) -> None:
+        told = route.fetch().json()
+        for item in told["data"]:
+            scored = {"label": True, "direction": 1, "modality": None, "evidence": [], "reviewed": False}
+            tags = [("safe_haven", 0.97, True), ("debasement", 0.46, False), ("fiscal_stress", 0.2, False)]
+            item["article"]["narratives"] = [
+                scored | {"narrative": key, "score": score, "label": label} for key, score, label in tags
+            ]
+            item["slice"] = "uncertain"
+        route.fulfill(json=told)
+
+    stand_in(page)
+    page.route("**/v1/review/queue*", doubt)
+    open_session(page, served, sqlite_url, now)
+    expect(page.locator("#work .row[aria-current]")).to_have_attribute("data-row", "narrative:debasement")
+    expect(page.locator("#work .row[aria-current] .name")).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("#meaning")).to_contain_text("The tagger’s score: 0.46.")
+    page.wait_for_load_state("networkidle")

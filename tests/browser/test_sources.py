@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
+import test_now
 import test_page
 from playwright.sync_api import Browser, Page, expect
 
@@ -13,7 +14,7 @@ from models.prices import FoundBar, Watch
 from models.store.prices import add_bars
 
 pytestmark = pytest.mark.browser
-browser, page, serving = test_page.browser, test_page.page, test_page.serving
+browser, page, serving, as_replay = test_page.browser, test_page.page, test_page.serving, test_now.as_replay
 EVIL = '<img src=x onerror=alert(1)><b>Fine</b> & "quotes"'
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -186,3 +187,19 @@ def test_the_front_page_leads_here_and_back(opened: Page, served: str) -> None:
     opened.get_by_role("link", name="Sources").click()
     expect(opened.locator("#feeds tbody")).to_have_count(4)
     assert opened.url == served
+
+
+@pytest.mark.usefixtures("as_replay")
+def test_in_a_replay_gaps_and_addresses_are_said_to_be_the_replays(page: Page, sqlite_url: str, now: datetime) -> None:
+    database = Database(sqlite_url)
+    plant(database, now)
+    with serving(database, now) as address:
+        page.clock.install(time=now)
+        page.goto(f"{address}/sources")
+        gold = page.locator("#series tbody[data-key='price XAU day']")
+        expect(gold.locator(".health")).to_have_text("of the replay")
+        expect(gold).to_contain_text("The replay brings nothing from")
+        expect(page.locator("#series-verdict")).not_to_contain_text("has gaps")
+        expect(page.locator("#feeds .address").first).to_have_text("served by the replay itself while it is played")
+        assert page.locator("#feeds a").count() == 0
+        page.wait_for_load_state("networkidle")

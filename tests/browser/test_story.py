@@ -203,3 +203,109 @@ def test_an_older_answer_never_stands_over_a_newer_one(served: str, page: Page) 
     expect(page.locator("#verdict")).to_contain_text("On 24 June 2020")
     assert held
     assert latest(page, "y2") == day(175)
+
+
+def pointed(page: Page, x: float, y: float) -> tuple[float, float]:
+    """A place of the panel of shares, as shares of its width and height."""
+    area = page.locator("#chart .nsewdrag[data-subplot='xy3']").bounding_box()
+    assert area is not None
+    return area["x"] + area["width"] * x, area["y"] + area["height"] * y
+
+
+def test_a_date_that_is_pressed_is_told_beside_the_chart_and_nothing_jumps(served: str, page: Page) -> None:
+    page.goto(served + view())
+    expect(page.locator("#near li")).to_have_count(3)
+    expect(page.locator("#near-said")).to_contain_text("11 June 2020 θ")
+    expect(page.locator("#near-more")).to_have_text("10 articles ↓")
+    stood = page.evaluate("scrollY")
+    place = pointed(page, 0.3, 0.5)
+    page.mouse.move(*place)
+    page.mouse.click(*place)
+    expect(page.locator("#near-said")).not_to_contain_text("11 June 2020")
+    assert page.evaluate("scrollY") == stood
+    page.keyboard.press("ArrowRight")  # the chart that was pressed hears it
+    at = page.url
+    page.locator("#near-more").click()
+    assert page.evaluate("document.activeElement.id") == "articles"
+    page.get_by_role("button", name="Back to the chart").click()
+    assert page.evaluate("document.activeElement.id") == "chart"
+    assert page.url == at
+
+
+def test_arrow_keys_are_heard_while_the_pointer_lies_on_the_chart(served: str, page: Page) -> None:
+    page.goto(served + view())
+    expect(page.locator("#near-said")).to_contain_text("11 June 2020")
+    page.mouse.move(*pointed(page, 0.3, 0.5))
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#near-said")).to_contain_text("12 June 2020")
+    page.mouse.move(5, 5)
+    page.keyboard.press("ArrowRight")
+    page.locator("input[name=start]").focus()
+    expect(page.locator("#near-said")).to_contain_text("12 June 2020")
+
+
+SHOWN = """chart.data.filter((line) => String(line.meta).startsWith("band:") && line.visible !== false)
+    .map((line) => line.meta)"""
+
+
+def banded(page: Page, line: str) -> None:
+    """Waits until the band of that line, and of no other, is drawn."""
+    for _ in range(300):
+        if page.evaluate(SHOWN) == [f"band:{line}"] * 2:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"{page.evaluate(SHOWN)} instead of the band of {line}")
+
+
+def test_two_shares_have_their_bands_and_of_more_the_one_that_is_pointed_at(served: str, page: Page) -> None:
+    page.goto(f"{served}{view()}&lines=safe_haven,liquidity")
+    expect(page.locator("#list li")).to_have_count(10)
+    assert len(drawn(page, "safe_haven")) == 1
+    assert page.evaluate(SHOWN) == ["band:safe_haven"] * 2 + ["band:liquidity"] * 2
+    low, high = drawn(page, "band:safe_haven")
+    assert all(bottom <= share <= top for bottom, share, top in zip(low, *drawn(page, "safe_haven"), high, strict=True))
+    page.locator("#legend [data-line=debasement]").click()
+    assert len(drawn(page, "debasement")) == 1
+    banded(page, "debasement")  # its chip has the focus
+    page.locator("#legend [data-line=liquidity]").hover()
+    banded(page, "liquidity")
+    page.mouse.move(*pointed(page, 0.8, 0.05))  # the planted panic is the highest by far
+    banded(page, "safe_haven")
+
+
+def test_a_range_that_ends_after_the_news_asks_what_moved_theta_where_it_last_spoke(
+    served: str, page: Page, asked: list[str]
+) -> None:
+    for bucket in ("day", "week", "month"):
+        asked.clear()
+        page.goto("about:blank")
+        page.goto(f"{served}/story#start={day(100)}&end={day(400)}&bucket={bucket}")
+        expect(page.locator("#moved")).to_contain_text(re.compile("What moved θ, .* to 18 July 2020: θ"))
+        page.wait_for_load_state("networkidle")
+        assert [url for url in asked if "/v1/shift/why" in url], bucket  # an answer of 422 would be logged, and fail
+
+
+def test_a_phone_reads_the_date_chosen_then_its_articles_then_the_panels(served: str, page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(served + view())
+    expect(page.locator("#trigger-list > li")).to_have_count(6)
+    expect(page.locator("#list li")).to_have_count(6)
+    expect(page.locator("#more")).to_be_visible()
+    expect(page.locator("#legend")).to_be_hidden()
+    blocks = ("#verdict", "#chart", "#near", "#articles", "#moved", "#shifts-said", "#triggers-said")
+    tops = [place["y"] for name in blocks if (place := page.locator(name).bounding_box())]
+    assert len(tops) == len(blocks)
+    assert tops == sorted(tops)
+    page.get_by_text("Lines", exact=True).click()
+    expect(page.locator("#legend")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["/", "/story"])
+def test_what_theta_state_shift_and_trigger_mean_is_told_where_they_first_stand(
+    served: str, page: Page, path: str
+) -> None:
+    page.goto(served + path)
+    page.get_by_text("What θ, state, shift and trigger mean").click()
+    assert page.locator("#words dt").all_text_contents() == ["θ", "State", "Shift", "Trigger"]
+    expect(page.locator("#words dl")).to_be_visible()
+    page.wait_for_load_state("networkidle")

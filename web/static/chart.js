@@ -6,7 +6,7 @@ import { asTagged, interval } from "./verdict.js";
 
 export const THETA = { theta: "θ", without_liquidity: "θ without liquidity" };
 export const BELOW = "below its floor";
-const STATES = { panic: 1, transition: 1, devaluation: 1 };
+export const STATES = { panic: 1, transition: 1, devaluation: 1 };
 const PRICE_TICKS = [1, 2, 5, 10, 20, 30, 50, 70, 100, 140, 200, 300, 500, 700, 1000, 2000, 5000, 10000, 30000, 100000];
 const PRICE_HUES = { BTC: "#e8871e", XAU: "#b8961f", XAG: "#7d8fa3" };
 const HUES = ["#c0392f", "#6b4fc4", "#2a8a7f", "#b3671b", "#5b7db1", "#a8577e", "#84783c", "#d08a1e", "#3f8fc0"];
@@ -85,17 +85,28 @@ function shareText(point, word, below) {
     `${point.n_carrying} of ${point.n_stories}${below ? `, ${BELOW}` : ""}`;
 }
 
-// One line for each narrative; by direction two, those in which it fades drawn downwards.
+const FEW_LINES = 2;
+
+// One line for each narrative; by direction two, those in which it fades drawn downwards. Where most points are thin the
+// line is, and each of them is light. A line's band is drawn while there are few lines, else while it is pointed at.
 function narrativeTraces({ intensities, narratives, lines, below, ...told }) {
-  return narratives.filter(({ narrative }) => lines.has(narrative)).flatMap(({ narrative, name }) => intensities.map(({ data, sign, word }) => {
+  const shown = narratives.filter(({ narrative }) => lines.has(narrative));
+  return shown.flatMap(({ narrative, name }) => intensities.flatMap(({ data, sign, word }) => {
     const own = telling(data.filter((point) => point.narrative === narrative));
-    return {
-      name, meta: narrative, type: "scatter", mode: "lines", yaxis: "y3",
-      line: { color: hueOf(narrative, { narratives, ...told }), width: 1.6, dash: sign < 0 ? "dot" : "solid" },
-      x: own.map((point) => point.bucket_start), y: own.map((point) => (point.intensity == null ? null : sign * point.intensity)),
-      customdata: own.map((point) => shareText(point, word, below.has(narrative))),
-      hovertemplate: "%{customdata}",
-    };
+    const hue = hueOf(narrative, { narratives, ...told });
+    const thin = own.some((point) => point.thin && point.n_stories);
+    const x = own.map((point) => point.bucket_start);
+    const at = (field) => own.map((point) => (point[field] == null ? null : sign * point[field]));
+    return [
+      ...band(x, at("low"), at("high"), hue, 0.16, { yaxis: "y3", meta: `band:${narrative}`, visible: shown.length <= FEW_LINES }),
+      {
+        name, meta: narrative, type: "scatter", mode: thin ? "lines+markers" : "lines", yaxis: "y3", x, y: at("intensity"),
+        line: { color: thin ? faded(hue, 0.5) : hue, width: thin ? 1.1 : 1.6, dash: sign < 0 ? "dot" : "solid" },
+        marker: { size: 4, color: hue, opacity: own.map((point) => (point.thin ? 0.5 : 1)) },
+        customdata: own.map((point) => shareText(point, word, below.has(narrative))),
+        hovertemplate: "%{customdata}",
+      },
+    ];
   }));
 }
 
@@ -120,7 +131,7 @@ function toneTraces({ tones, ...told }) {
 const kept = { question: "", price: null, share: 0 };
 
 function extent(traces, name) {
-  const values = traces.filter((trace) => trace.yaxis === name).flatMap((trace) => trace.y).filter((value) => value != null);
+  const values = traces.filter((trace) => trace.yaxis === name && trace.visible !== false).flatMap((trace) => trace.y).filter((value) => value != null);
   return values.length ? [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))] : null;
 }
 
@@ -236,6 +247,24 @@ function chartWords({ start, end, points }) {
   const last = points.findLast((point) => point.index != null);
   return `Chart of prices, theta and narratives from ${longDay(start)} to ${longDay(end)}${last ? `; θ last ${thetaText(last)}` : "; no θ"}. ` +
     "Left and right arrow keys choose a date; its articles are listed below.";
+}
+
+// The band of the share that is pointed at, by its key or by an event of the chart, where there are too many for all.
+export function showBand(chart, pointed) {
+  const key = typeof pointed === "string" ? pointed : nearestShare(chart, pointed);
+  const bands = chart.data.map((trace, place) => [String(trace.meta || ""), place]).filter(([meta]) => meta.startsWith("band:"));
+  if (new Set(bands.map(([meta]) => meta)).size <= FEW_LINES || !bands.some(([meta]) => meta === `band:${key}`)) return;
+  const wanted = bands.map(([meta]) => meta === `band:${key}`);
+  if (bands.every(([, place], n) => chart.data[place].visible === wanted[n])) return;
+  Plotly.restyle(chart, { visible: wanted }, bands.map(([, place]) => place));
+}
+
+// Of the points at the pointer's date, the share that lies nearest to it.
+function nearestShare(chart, { points, event }) {
+  const y = event.clientY - chart.getBoundingClientRect().top;
+  const away = (point) => Math.abs(point.yaxis._offset + point.yaxis.d2p(point.y) - y);
+  const shares = points.filter((point) => point.data.yaxis === "y3").sort((a, b) => away(a) - away(b));
+  return shares.length ? shares[0].data.meta : "";
 }
 
 // Other lines over what is drawn: the day chosen, and the shifts.

@@ -2,11 +2,12 @@
 
 import { thetaText } from "./chart.js";
 import { articleItem } from "./listing.js";
-import { addressOf } from "./reading.js";
-import { ASSETS, ask, element, longDay, make, many } from "./shared.js";
+import { addressOf, foreign, shortTitle } from "./reading.js";
+import { ASSETS, ask, element, link, longDay, make, many } from "./shared.js";
 import { bucketEnd, spoken, view, writeAddress } from "./view.js";
 
-const PAGE = 25;
+const PAGE = matchMedia("(max-width: 820px)").matches ? 6 : 25; // what lies below them is to be reached on a phone
+const NEAR = 3;
 let turns = 0;
 
 function wanted(narratives) {
@@ -57,6 +58,8 @@ export function list(told) {
   drawChips(told);
   element("articles-title").textContent = `Articles of ${spoken(view.at)}`;
   element("summary").textContent = point ? `θ ${thetaText(point)}` : "";
+  element("near").hidden = false;
+  element("near-said").replaceChildren(make("b", "", spoken(view.at).replace(/^t/, "T")), point ? ` θ ${thetaText(point)}` : "");
   const asked = { start: view.at, end: bucketEnd(view.at), narrative: wanted(told.narratives), asset: view.asset, ...known() };
   element("search").hidden = false;
   element("search").href = addressOf("/articles", { ...asked, start: view.at.slice(0, 10), end: bucketEnd(view.at).slice(0, 10) });
@@ -71,11 +74,22 @@ async function listPage(asked, cursor) {
     const items = page.data.map((article) => articleItem(article, known()));
     if (cursor) element("list").append(...items);
     else element("list").replaceChildren(...(items.length ? items : [emptyItem()]));
+    if (!cursor) tellNear(page);
     element("more").hidden = !page.next_cursor;
     element("more").onclick = () => listPage(asked, page.next_cursor);
   } catch (error) {
     if (turn === turns) element("summary").textContent = error.message;
   }
+}
+
+// The first of them beside the chart, where they were asked for.
+function tellNear({ data, next_cursor: more }) {
+  element("near-list").replaceChildren(...data.slice(0, NEAR).map((article) => {
+    const title = foreign("span", "", ...shortTitle(article));
+    return make("li", "", link(addressOf(`/articles/${article.id}`, known()), title), make("small", "", article.outlet));
+  }));
+  if (!data.length) element("near-list").replaceChildren(emptyItem());
+  element("near-more").textContent = data.length ? `${many(data.length, "article", "articles")}${more ? " and more" : ""} ↓` : "Articles ↓";
 }
 
 // -- one story -----------------------------------------------------------------------------------------------------------
@@ -85,6 +99,7 @@ export async function listStory(back) {
   const turn = ++turns;
   element("chips").replaceChildren(chip(view.at ? `← Articles of ${spoken(view.at)}` : "← Back", null, back));
   element("more").hidden = true;
+  element("near").hidden = true;
   element("search").hidden = true;
   element("articles-title").textContent = "One story";
   element("summary").textContent = "Looking for its articles …";

@@ -134,11 +134,12 @@ function showLead({ data: [row], meta }) {
   say("lead", words ? `${words}.` : "No lead or lag can be told.", capital(named(lead.sentence.replace("No lead or lag can be told: ", ""), narratives)));
   element("lead-caption").textContent = `Correlation r at each lag, with its 90 % interval by itself. Dashed: what the strongest would have needed to stand out from chance, over all ${lead.lags.length} lags.`;
   figures("lead-numbers", [
-    ["n", lead.n.toLocaleString("en"), `${lead.step}s, ${days}; ${lead.dropped} left out`],
+    ["n", lead.n.toLocaleString("en"), `${lead.step}s, ${days}${lead.dropped ? `; ${lead.dropped} between them left out` : ""}`],
     ["p over all lags", chance(lead.p_family), `how often chance alone is as strong in ${lead.lags.length} lags`],
     ["strongest r", signed(peak.estimate), `${between(peak.low, peak.high)}; ${lagWords(row, peak.lag)}`],
     ["would stand out", `± ${lead.visible_from.toFixed(2)}`, "r beyond this"],
   ]);
+  element("lead-reach").textContent = reachWords(row, meta);
   drawLead(row);
   element("lead-table").replaceChildren(details("", "The numbers", table("Correlation by lag", ["Lag", "r", "90 %", "p of it alone"],
     lead.lags.map((one) => [lagWords(row, one.lag), signed(one.estimate), between(one.low, one.high), chance(one.p)]))));
@@ -147,6 +148,17 @@ function showLead({ data: [row], meta }) {
   element("lead-behind").replaceChildren(...(news ? [link(news, "The articles behind it")] : []));
   element("lead-method").textContent = `Method: ${lead.method}. Tags by ${meta.tagger}, seed ${lead.seed}.`;
   tellAmong();
+}
+
+// Why n is less than the range is long, and why fewer lags are told than were asked for.
+function reachWords(row, meta) {
+  const { n, step, max_lag: longest } = row.lead_lag;
+  const all = Math.round((Date.parse(meta.end) - Date.parse(meta.start)) / (step === "week" ? 7 * DAY : DAY));
+  const wanted = Number(view.max_lag);
+  return [
+    n < all ? `Of ${steps(all, step)} in the range ${n} have both a value of ${called(row.driver)} and a ${meta.target} of ${called(row.asset)}; of the others one of the two is not known.` : "",
+    longest < wanted ? `Lags reach ${steps(longest, step)} and not ${wanted}, because at most a quarter of n may be lost to a lag.` : "",
+  ].filter(Boolean).join(" ");
 }
 
 // Beside the pair's own numbers: what is left of it among all that were asked about together.

@@ -24,7 +24,7 @@ function groups({ narratives, prices }) {
   ].filter(([, lines]) => lines.length);
 }
 
-function chip(key, name, pressed, told, press) {
+function chip(key, name, pressed, told, press, point) {
   const swatch = make("i", "");
   swatch.style.background = hueOf(key, told);
   const button = make("button", "", ...(key === "split" ? [] : [swatch]), name, ...(told.below.has(key) ? [make("small", "", BELOW)] : []));
@@ -32,11 +32,13 @@ function chip(key, name, pressed, told, press) {
   button.dataset.line = key;
   button.setAttribute("aria-pressed", String(pressed));
   button.addEventListener("click", () => press(key));
+  for (const event of ["pointerenter", "focus"]) button.addEventListener(event, () => point(key));
   return button;
 }
 
-// told: { narratives, prices, others, below }, prices: names by key; changed() is called when another line is wanted.
-export function drawLegend(told, changed) {
+// told: { narratives, prices, others, below }, prices: names by key; changed() is called when another line is wanted,
+// point(key) when one is pointed at.
+export function drawLegend(told, changed, point) {
   const shown = linesShown(told.narratives);
   const press = (key) => {
     if (key === "split") view.split = view.split ? "" : "on";
@@ -45,13 +47,13 @@ export function drawLegend(told, changed) {
       const same = usual(told.narratives);
       view.lines = shown.size === same.length && same.every((one) => shown.has(one)) ? "" : [...shown].join(",") || NONE;
     }
-    drawLegend(told, changed);
+    drawLegend(told, changed, point);
     element("legend").querySelector(`[data-line="${CSS.escape(key)}"]`)?.focus();
     changed();
   };
   element("legend").replaceChildren(...groups(told).map(([title, lines]) => {
-    const group = make("div", "chips", make("span", "group", title), ...lines.map(([key, name]) => chip(key, name, shown.has(key), told, press)));
-    if (title === "Narratives") group.append(chip("split", "by direction", Boolean(view.split), told, press));
+    const group = make("div", "chips", make("span", "group", title), ...lines.map(([key, name]) => chip(key, name, shown.has(key), told, press, point)));
+    if (title === "Narratives") group.append(chip("split", "by direction", Boolean(view.split), told, press, point));
     group.setAttribute("role", "group");
     group.setAttribute("aria-label", title);
     return group;

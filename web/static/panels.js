@@ -22,14 +22,15 @@ function tell(id, text, busy = false) {
 
 // -- what moved θ ------------------------------------------------------------------------------------------------------
 
-export async function tellMoved({ asked, end, prior, narratives }) {
+// start, end: the days after which and by the end of which it moved; none where θ has not spoken twice.
+export async function tellMoved({ asked, start, end, prior, narratives }) {
   const node = element("moved");
   if (!end) {
     turns.moved = (turns.moved || 0) + 1;
     node.hidden = true;
     return;
   }
-  const answer = await newest("moved", ask("shift/why", { start: isoDay(end - 7 * DAY), end: isoDay(end), as_of: asked, prior_rates: prior && "true" }));
+  const answer = await newest("moved", ask("shift/why", { start: isoDay(start), end: isoDay(end), as_of: asked, prior_rates: prior && "true" }));
   if (!answer) return;
   node.hidden = false;
   if (answer instanceof Error) {
@@ -53,8 +54,10 @@ const state = (word) => make("b", `state ${word}`, word.replace("_", " "));
 
 function movers(why, narratives) {
   const names = new Map(narratives.map(({ narrative, name }) => [narrative, name.toLowerCase()]));
-  return why.slice(0, MOVERS).map((cause) =>
-    `${names.get(cause.narrative) || cause.narrative} in ${cause.outlet} ${signed(cause.change)} (all outlets: ${cause.ratio_before.toFixed(1)} → ${cause.ratio.toFixed(1)} times the usual)`).join("; ");
+  const told = why.slice(0, MOVERS);
+  const digits = new Set(told.map((cause) => signed(cause.change))).size === told.length ? 2 : 3;
+  return told.map((cause) =>
+    `${names.get(cause.narrative) || cause.narrative} in ${cause.outlet} ${signed(cause.change, digits)} (all outlets: ${cause.ratio_before.toFixed(1)} → ${cause.ratio.toFixed(1)} times the usual)`).join("; ");
 }
 
 function shiftItem(event, { narratives, address, around }) {
@@ -73,8 +76,18 @@ function shiftItem(event, { narratives, address, around }) {
   return make("li", "", head, when, moved, since, stories);
 }
 
+// Why there are colours on the chart and yet no shift. coloured: { n buckets of a coloured state, told with stories, thin
+// of them, a_day stories }.
+function noShift({ step, n, told, thin, a_day: stories }) {
+  if (!n) return "No shift has been detected.";
+  const bands = `No shift has been detected, though ${many(n, `${step} is`, `${step}s are`)} coloured: a band is each ${step}’s state; ` +
+    "a shift is told only once it is likely enough that the story has turned";
+  if (thin < told / 2) return `${bands}.`;
+  return `${bands}, and for that the stories are too few here: ${stories < 10 ? stories.toFixed(1) : Math.round(stories)} a day, ${thin} of ${many(told, step, `${step}s`)} thin.`;
+}
+
 // Returns the shifts, oldest first, for the marks on the chart; undefined where a later question was asked.
-export async function tellShifts({ asked, said, prior, young, ...page }) {
+export async function tellShifts({ asked, said, prior, young, coloured, ...page }) {
   tell("shifts-said", "Looking for shifts …", true);
   const answer = await newest("shifts", ask("shift/events", { as_of: asked, prior_rates: prior && "true" }));
   if (!answer) return undefined;
@@ -87,7 +100,7 @@ export async function tellShifts({ asked, said, prior, young, ...page }) {
   }
   const events = [...answer.data].reverse();
   tell("shifts-said", said + (events.length ? `${many(events.length, "shift", "shifts")} detected so far, the latest first.` :
-    young ? "Warming up: a shift can be told once θ has its usual rates." : "No shift has been detected."));
+    young ? "Warming up: a shift can be told once θ has its usual rates." : noShift(coloured)));
   list.replaceChildren(...events.map((event) => shiftItem(event, { ...page, prior })));
   const [later, more] = [[...list.children].slice(LATEST), element("all-shifts")];
   for (const item of later) item.hidden = true;
@@ -113,9 +126,13 @@ function measured(value, unit) {
   return `${signed(value, 3)} ${unit}`;
 }
 
+// In a replay there is nobody to load what it does not bring.
+const inReplay = "replay" in (document.querySelector("main")?.dataset || {});
+const lacking = (sentence) => (inReplay ? sentence.replaceAll(/; (collect|import) or (load|import) (it|prices)(, and tag it)?/g, ", which the replay does not bring") : sentence);
+
 function triggerItem(trigger, { narratives, address }) {
   const word = make("span", `lamp ${trigger.state}`, WORDS[trigger.state] || trigger.state);
-  const item = make("li", "", make("h3", "", trigger.name), make("p", "when", word, ` since ${longDay(trigger.since)}`), make("p", "", named(trigger.sentence, narratives)));
+  const item = make("li", "", make("h3", "", trigger.name), make("p", "when", word, ` since ${longDay(trigger.since)}`), make("p", "", named(lacking(trigger.sentence), narratives)));
   const rows = trigger.data.map((datum) => [
     named(`${datum.series}: ${datum.measure}`, narratives), measured(datum.value, datum.unit),
     datum.threshold == null ? "–" : measured(datum.threshold, datum.unit), datum.n.toLocaleString("en"), datum.at ? make("span", "whole", isoDay(datum.at)) : "–",

@@ -115,10 +115,13 @@ function track([value, low, high], { ticks = [], from = 0 } = {}) {
 }
 
 // One row: its name, notes in words, and a track with its numbers for each measure.
+// Of how many it is an estimate: a share of one find says next to nothing, and says so.
+const countOf = ({ of, thin }) => (of == null ? [] : [make("small", "", `n ${of}${thin ? ", too thin" : ""}`)]);
+
 function dots({ name, notes = [], measures, faded, more = [] }) {
   const said = make("div", "name", name, ...notes.map((note) => make("small", note.strong ? "strong" : "", note.text)));
   return make("li", faded ? "faded" : "", said, ...measures.map(([what, values, options]) =>
-    make("div", "measure", make("span", "what", `${what} `), track(values, options), make("span", "value", estimate(...values)))), ...more);
+    make("div", "measure", make("span", "what", `${what} `), track(values, options), make("span", "value", estimate(...values), ...countOf(options || {})))), ...more);
 }
 
 function dotList(heads, rows, from = 0) {
@@ -133,7 +136,7 @@ function dotList(heads, rows, from = 0) {
 }
 
 const unsure = (row) => (row.precision_high >= row.floor ? ", not surely" : "");
-const floorOf = (row) => ({ ticks: row.floor == null ? [] : [row.floor] });
+const ticksOf = (row) => (row.floor == null ? [] : [row.floor]);
 
 function notesOf(row, needed) {
   return [
@@ -142,17 +145,17 @@ function notesOf(row, needed) {
   ];
 }
 
-const measuresOf = (row) => [
-  ["precision", [row.precision, row.precision_low, row.precision_high], floorOf(row)],
-  ["recall", [row.recall, row.recall_low, row.recall_high]],
+const measuresOf = (row, needed) => [
+  ["precision", [row.precision, row.precision_low, row.precision_high], { ticks: ticksOf(row), of: row.n_labelled, thin: row.n_labelled < needed }],
+  ["recall", [row.recall, row.recall_low, row.recall_high], { of: row.n_positive, thin: row.n_positive < needed }],
 ];
 
 function numbers(caption, head, rows, name) {
   const way = view.by === "asset" ? "Tone right" : "Direction right";
   return details("", "The numbers", table(caption, [head, "Read", "Labelled", "Carry it", "Precision", "Floor", "Recall", way],
     rows.map((row) => [name(row), String(row.n), String(row.n_labelled), String(row.n_positive),
-      estimate(row.precision, row.precision_low, row.precision_high), row.floor == null ? "–" : `${two(row.floor)}${row.below_floor ? ", it is below" : ""}`,
-      `${estimate(row.recall, row.recall_low, row.recall_high)}${row.thin ? ", thin" : ""}`,
+      `${estimate(row.precision, row.precision_low, row.precision_high)}, n ${row.n_labelled}`, row.floor == null ? "–" : `${two(row.floor)}${row.below_floor ? ", it is below" : ""}`,
+      `${estimate(row.recall, row.recall_low, row.recall_high)}, n ${row.n_positive}${row.thin ? ", thin" : ""}`,
       row.n_right ? `${estimate(row.right_way, row.right_way_low, row.right_way_high)}, n ${row.n_right}` : "not known"])));
 }
 
@@ -169,7 +172,7 @@ function showFound({ data, meta }) {
   const row = (one) => {
     const name = link(address({ key: one.key }), called(one.key));
     name.addEventListener("click", () => element("time-title").focus());
-    return { name, notes: notesOf(one, meta.needed), measures: measuresOf(one), faded: one.thin };
+    return { name, notes: notesOf(one, meta.needed), measures: measuresOf(one, meta.needed), faded: one.thin };
   };
   const heads = [HEADS[view.by], "Precision", "Recall"];
   const first = AT_ONCE[view.by] || rows.length;
@@ -202,7 +205,7 @@ function showTime({ data, meta }) {
     below: [
       dotList(["Quarter", "Precision", "Recall"], rows.map((row) => ({
         name: make("b", "", quarter(row.bucket_start)), notes: [{ text: `n ${row.n}, ${row.n_positive} random finds${row.thin ? ", thin" : ""}` }],
-        measures: measuresOf(row), faded: row.thin,
+        measures: measuresOf(row, meta.needed), faded: row.thin,
       }))),
       numbers(`Precision and recall of ${called(key)} by quarter`, "Quarter", rows, (row) => quarter(row.bucket_start)),
     ],

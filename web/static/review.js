@@ -10,7 +10,7 @@ const LONGEST_WAIT = 30000;
 const TOO_LONG = 20000;
 const DIRECTIONS = [-1, 0, 1];
 const SIGNS = { "-1": "−", 0: "0", 1: "+" };
-const DIGITS = "1234567890";
+const DIGITS = "123456789"; // 0 is a direction
 const SLICES = { "": "All that waits", audit: "Drawn at random", uncertain: "Doubtful", disagreement: "Disputed", second: "Second reading" };
 const CALLED = { audit: "drawn at random", uncertain: "doubtful", disagreement: "disputed", second: "second reading", search: "search", chosen: "chosen" };
 const SKIPS = [["c", "cannot tell"], ["w", "not news"], ["b", "broken text"], ["e", "not English"]];
@@ -489,10 +489,7 @@ function toggle(row) {
 
 function byDigit(place) {
   const row = rows()[place];
-  if (!row || part(row)[0] !== "narrative") return false;
-  if (labelOf(row).on && current.row !== row) focusRow(row);
-  else toggle(row);
-  return true;
+  if (row && part(row)[0] === "narrative") toggle(row);
 }
 
 function turnTo(direction) {
@@ -561,7 +558,7 @@ function show(entry) {
   const { article } = item;
   entry.given ||= labelsOf(item);
   entry.said ||= structuredClone(entry.given);
-  entry.row ??= isSearch() ? rows()[0] : rows().find((row) => labelOf(row).on && part(row)[0] === "narrative") || "";
+  entry.row ??= isSearch() ? rows()[0] : doubtful(item) || rows().find((row) => labelOf(row).on && part(row)[0] === "narrative") || "";
   element("nothing").hidden = true;
   element("work").hidden = false;
   element("slice").textContent = CALLED[item.slice] || item.slice;
@@ -584,6 +581,14 @@ function show(entry) {
   element("title").focus({ preventScroll: true });
   drawProgress();
   entry.since = performance.now();
+}
+
+// The row that an article is shown for, where the tagger is in doubt: that with the score nearest to one half.
+function doubtful({ slice, article }) {
+  if (slice !== "uncertain") return "";
+  const scored = article.narratives.filter((tag) => tag.score != null && tag.narrative in current.said.narratives);
+  const [first] = scored.sort((a, b) => Math.abs(a.score - 0.5) - Math.abs(b.score - 0.5));
+  return first ? `narrative:${first.narrative}` : "";
 }
 
 function aboutOf(article) {
@@ -975,7 +980,7 @@ const KEYS = {
   b: turnBlind, q: askSlices, "?": () => element("help").showModal(), n: () => (isSearch() ? answer(false) : askNote()), y: () => isSearch() && answer(true),
   x: () => current && allOff(), m: () => current && turnModality(), Backspace: () => current && turnOff(), Delete: () => current && turnOff(),
 };
-const MOVES = { j: () => moveFocus(1), k: () => moveFocus(-1), ArrowLeft: () => turnTo(-1), ArrowDown: () => turnTo(0), ArrowRight: () => turnTo(1), "-": () => turnTo(-1), "+": () => turnTo(1), "=": () => turnTo(1) };
+const MOVES = { j: () => moveFocus(1), k: () => moveFocus(-1), ArrowLeft: () => turnTo(-1), ArrowDown: () => turnTo(0), ArrowRight: () => turnTo(1), "-": () => turnTo(-1), 0: () => turnTo(0), "+": () => turnTo(1), "=": () => turnTo(1) };
 
 addEventListener("keydown", (event) => {
   if (!me || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || document.querySelector("dialog[open]")) return;
@@ -991,7 +996,7 @@ addEventListener("keydown", (event) => {
     MOVES[key]();
   } else if (current && DIGITS.includes(key)) {
     event.preventDefault();
-    if (!event.repeat && !byDigit(DIGITS.indexOf(key)) && key === "0") turnTo(0);
+    if (!event.repeat) byDigit(DIGITS.indexOf(key));
   }
 });
 

@@ -8,7 +8,8 @@ import { DAY, ask, element, make, many } from "./shared.js";
 const LOOK_AGAIN = 30000;
 const DAYS_SHOWN = 14;
 const HEALTHS = ["failing", "silent", "retired", "new", "fine"]; // troubles first
-const NAMES = { failing: "failing", silent: "silent", retired: "gone for good", new: "not visited yet", fine: "fine", gaps: "has gaps", empty: "no values yet", imported: "imported" };
+const inReplay = "replay" in document.querySelector("main").dataset;
+const NAMES = { failing: "failing", silent: "silent", retired: "gone for good", new: "not visited yet", fine: "fine", gaps: "has gaps", empty: "no values yet", imported: "imported", replayed: "of the replay" };
 const view = { filter: "", url: "", day: 0 };
 let feeds = [];
 let series = [];
@@ -178,6 +179,7 @@ function strip(feed) {
 }
 
 function address(url) {
+  if (inReplay) return make("span", "address", "served by the replay itself while it is played");
   if (!/^https?:\/\//i.test(url)) return make("span", "address", url);
   const link = make("a", "address", url);
   Object.assign(link, { href: url, target: "_blank", rel: "noopener noreferrer", title: url });
@@ -222,12 +224,12 @@ function chips() {
 
 function seriesHealth(found) {
   if (found.last_error) return "failing";
-  if (found.gaps.length) return "gaps";
+  if (found.gaps.length) return inReplay ? "replayed" : "gaps";
   if (!found.source) return "imported";
   return found.n ? "fine" : "empty";
 }
 
-const SERIES_HEALTHS = ["failing", "gaps", "empty", "imported", "fine"];
+const SERIES_HEALTHS = ["failing", "gaps", "replayed", "empty", "imported", "fine"];
 const date = (iso) => (iso ? iso.slice(0, 10) : "");
 
 function seriesBody(found) {
@@ -239,12 +241,12 @@ function seriesBody(found) {
     ["condition", "", health(seriesHealth(found))],
     ["from-to", "", found.n ? `${date(found.first)} to ${date(found.last)}` : "–"],
     ["number", "values", number(found.n)],
-    ["source", "from", found.answered_by || found.source || "files"],
-    ["time", "loaded", when(found.loaded_at, ago, "never")],
+    ["source", "from", inReplay ? "the replay" : found.answered_by || found.source || "files"],
+    ["time", "loaded", when(found.loaded_at, ago, inReplay ? "–" : "never")],
     ["time", "next", when(found.next_at, ahead)],
   ], [
     ...(found.last_error ? [["failing", `${found.last_error} (${many(found.failures, "try", "tries")} in vain in a row.)`]] : []),
-    ...(gaps.length ? [["gaps", `Nothing from ${gaps.join(", nor from ")}${more ? `, and ${many(more, "earlier gap", "earlier gaps")}` : ""}.`]] : []),
+    ...(gaps.length ? [[inReplay ? "" : "gaps", `${inReplay ? "The replay brings nothing" : "Nothing"} from ${gaps.join(", nor from ")}${more ? `, and ${many(more, "earlier gap", "earlier gaps")}` : ""}.`]] : []),
   ]);
 }
 
@@ -255,7 +257,7 @@ function seriesHeadline() {
   return `${[
     `${number(count((found) => found.n))} of ${number(series.length)} series have values`,
     failing ? many(failing, "fails", "fail") : "",
-    gaps ? many(gaps, "has gaps", "have gaps") : "",
+    gaps ? (inReplay ? "between the stretches that the replay brings there is nothing" : many(gaps, "has gaps", "have gaps")) : "",
   ].filter(Boolean).join("; ")}.`;
 }
 

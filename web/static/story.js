@@ -2,7 +2,7 @@
 // Flow: read the view from the address -> ask the API, as it was known on the day that is replayed -> draw -> a click or
 // an arrow key chooses a bucket -> list articles. Below the chart stand the panels of panels.js.
 
-import { drawChart, relay } from "./chart.js";
+import { STATES, drawChart, relay, showBand } from "./chart.js";
 import { list, listStory } from "./chosen.js";
 import { drawLegend, linesShown } from "./legend.js";
 import { tellMoved, tellShifts, tellTriggers } from "./panels.js";
@@ -112,10 +112,11 @@ function draw() {
     ...told, ...ranged(), bucket: view.bucket, split: view.split, at: view.at, until: until(), named, endOf: bucketEnd,
     detected: view.as_of ? detected.filter((event) => event.detected_at < until()) : detected,
   });
-  drawLegend(legend, () => show());
+  drawLegend(legend, () => show(), (key) => showBand(chart, key));
   if (chart.dataset.heard) return;
   chart.dataset.heard = "yes";
-  chart.on("plotly_click", (event) => choose(bucketStart(utc(event.points[0].x)), true));
+  chart.on("plotly_click", (event) => choose(bucketStart(utc(event.points[0].x))));
+  chart.on("plotly_hover", (event) => showBand(chart, event));
   chart.on("plotly_relayout", zoomed);
   chart.on("plotly_doubleclick", zoomBack);
 }
@@ -136,16 +137,36 @@ async function tellPanels(shift) {
     narratives: names.narratives, address, around, prior: view.prior, young, asked: past ? new Date(end).toISOString() : view.as_of,
     said: past ? `As of ${longDay(end)}, where the range shown ends. ` : view.as_of ? `As of the end of ${longDay(view.as_of)}. ` : "",
   };
-  const theta = latestTold(shift.data);
-  const question = [page.asked, view.prior, theta && view.end, known.articles, known.untagged].join();
+  const moved = movedRange(shift.data, Math.min(end, now));
+  const question = [page.asked, view.prior, view.start, moved?.end, view.bucket, known.articles, known.untagged].join();
   if (question === panelsOf) return;
   panelsOf = question;
-  tellMoved({ ...page, end: theta && Math.min(end, Math.ceil(now / DAY) * DAY) });
+  tellMoved({ ...page, ...moved });
   tellTriggers(page);
-  const found = await tellShifts(page);
+  const found = await tellShifts({ ...page, coloured: coloured(shift.data) });
   if (!found) return;
   detected = found;
   if (chart.layout) relay(chart, view.at, detected);
+}
+
+// The last week or month of whole days by `until` at whose end θ can be told, and before which it could.
+function movedRange(points, until) {
+  const told = points.filter((point) => point.index != null && !(view.bucket === "day" && point.open));
+  if (told.length < 2) return null;
+  const [first, last] = [told[0], told.at(-1)].map((point) => Date.parse(point.bucket_start));
+  const end = Math.min(Date.parse(bucketEnd(told.at(-1).bucket_start)), Math.floor(until / DAY) * DAY);
+  return { start: view.bucket === "month" ? last : Math.max(end - 7 * DAY, first + DAY), end };
+}
+
+// How much of the range bears the colour of a state, and on how few stories.
+function coloured(points) {
+  const told = points.filter((point) => point.n_stories);
+  const days = told.reduce((sum, point) => sum + (Date.parse(bucketEnd(point.bucket_start)) - Date.parse(point.bucket_start)) / DAY, 0);
+  return {
+    step: view.bucket, n: points.filter((point) => point.state in STATES).length,
+    thin: told.filter((point) => point.thin).length, told: told.length,
+    a_day: days ? told.reduce((sum, point) => sum + point.n_stories, 0) / days : 0,
+  };
 }
 
 function tellVerdict(shift) {
@@ -183,21 +204,24 @@ function tellMessage(text) {
 // An instant of the chart, which writes them without their zone.
 const utc = (x) => (/[zZ]|[+-]\d\d:\d\d$/.test(x) ? x : `${x.replace(" ", "T")}${x.length > 10 ? "Z" : ""}`);
 
-function choose(start, jump) {
+function choose(start) {
   if (!told?.points.some((point) => point.bucket_start === start)) return;
   Object.assign(view, { at: start, story: "" });
   writeAddress();
   relay(chart, start, detected);
   list({ points: told.points, narratives: names.narratives });
-  if (jump && element("articles").getBoundingClientRect().top > innerHeight * 0.85) {
-    element("articles").scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
-  }
+}
+
+// To the articles of the date, and back: by a press alone, so that nothing jumps under a hand.
+function goTo(id, top = id) {
+  element(top).scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  element(id).focus({ preventScroll: true });
 }
 
 function leaveStory() {
   view.story = "";
   writeAddress();
-  if (view.at) choose(view.at, false);
+  if (view.at) choose(view.at);
   element("articles").focus();
 }
 
@@ -247,15 +271,21 @@ replaying({
 
 // -- hearing ---------------------------------------------------------------------------------------------------------
 
-chart.addEventListener("keydown", (event) => {
+// The chart hears the arrow keys once it was pressed, and while the pointer lies on it and nothing else is meant.
+chart.addEventListener("pointerdown", () => chart.focus({ preventScroll: true }));
+addEventListener("keydown", (event) => {
+  if (!chart.contains(event.target) && !(event.target === document.body && chart.matches(":hover"))) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (event.key === "Enter" && view.at) element("articles").focus();
+  if (event.key === "Enter" && view.at) goTo("articles");
   if (!step || !told?.points.length) return;
   event.preventDefault();
   const place = told.points.findIndex((point) => point.bucket_start === view.at);
   const next = place < 0 ? told.points.length - 1 : Math.min(told.points.length - 1, Math.max(0, place + step));
-  choose(told.points[next].bucket_start, false);
+  choose(told.points[next].bucket_start);
 });
+element("near-more").addEventListener("click", () => goTo("articles"));
+element("to-chart").addEventListener("click", () => goTo("chart", "key"));
 
 form.addEventListener("change", (event) => {
   const range = { start: form.start.value, end: form.end.value };
@@ -333,5 +363,6 @@ async function begin() {
   }
 }
 
+element("lines").open = !matchMedia("(max-width: 820px)").matches;
 begin();
 setInterval(lookAgain, LOOK_AGAIN);

@@ -8,7 +8,7 @@ PORT ?= 8000
 TORCH := torch==2.13.0
 TORCH_TESTS := $(addprefix tests/,test_cli_learning.py test_nlp_baselines.py test_nlp_huggingface.py test_nlp_training.py)
 
-.PHONY: help install run demo test test-torch check format lock notebooks clean
+.PHONY: help install run demo test test-torch check audit format lock notebooks clean
 
 help:  ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -33,6 +33,9 @@ check: .venv/.installed-dev  ## style, types, import rules, the quality of the t
 	@echo "mypy …" && $(BIN)/mypy
 	@echo "import-linter …" && $(BIN)/lint-imports
 	@echo "quality gate …" && $(BIN)/python tests/quality/gate.py
+
+audit: .venv/.installed-dev  ## ask whether a vulnerability is known in a package that is pinned (needs a network)
+	@$(BIN)/python .ci/audit
 
 format: .venv/.installed-dev  ## put the code into house style
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

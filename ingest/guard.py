@@ -24,8 +24,9 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 NAT64 = ip_network("64:ff9b::/96")
 """Its addresses carry an IPv4 one in their last 32 bits."""
-SPECIAL = ip_network("192.0.0.0/24")
-"""For protocols; not all Pythons know."""
+SPECIAL = tuple(map(ip_network, ("192.0.0.0/24", "168.63.129.16/32", "fec0::/10", "3fff::/20")))
+"""Public by their number alone: for protocols, Azure's services for its own machines, sites, documents. Not all Pythons
+know the first and the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class Reach:
         if self.everything or any(address in network for network in self.allowed):
             return True
         return all(
-            meant.is_global and not (meant.is_multicast or meant.is_reserved or meant in SPECIAL)
+            meant.is_global
+            and not (meant.is_multicast or meant.is_reserved or any(meant in network for network in SPECIAL))
             for meant in _meant(address)
         )
 

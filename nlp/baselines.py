@@ -87,7 +87,8 @@ def by_encoder(encoder: Path, units: Sequence[Unit], narratives: Sequence[str]) 
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    words, network = AutoTokenizer.from_pretrained(str(encoder)), AutoModel.from_pretrained(str(encoder)).eval()
+    words = AutoTokenizer.from_pretrained(str(encoder), trust_remote_code=False)
+    network = AutoModel.from_pretrained(str(encoder), trust_remote_code=False).eval()
 
     def vectors(texts: list[str]) -> Any:
         rows = []

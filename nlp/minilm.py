@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from os import cpu_count
+from os import cpu_count, environ
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +61,13 @@ class Reading:
 class Encoder:
     """The network and its tokenizer, read from a folder of weights: those in use, unless another is named.
 
-    Raises: FileNotFoundError.
+    It reads in as many threads as there are cores, unless a number is given. Raises: FileNotFoundError.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, threads: int | None = None) -> None:
         import onnxruntime
 
+        self._at_once = threads or cpu_count() or 1
         folder = folder or weights_folder()
         self._folder = folder
         self.card: dict[str, Any] = json.loads((folder / "card.json").read_text())
@@ -81,7 +82,7 @@ class Encoder:
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(cpu_count() or 1)
+        return ThreadPoolExecutor(self._at_once)
 
     def tokens(self, texts: list[str]) -> list[NDArray[np.int64]]:
         """The token ids of each text, at most MAX_TOKENS."""

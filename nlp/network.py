@@ -22,7 +22,7 @@ class Network(nn.Module):
 
     def __init__(self, encoder: Path, *, n_narratives: int, n_assets: int) -> None:
         super().__init__()
-        self.encoder = AutoModel.from_pretrained(str(encoder), attn_implementation="eager")
+        self.encoder = AutoModel.from_pretrained(str(encoder), attn_implementation="eager", trust_remote_code=False)
         width, labels = self.encoder.config.hidden_size, n_narratives + n_assets
         self.n_narratives, self.liquidity = n_narratives, 2
         self.dropout = nn.Dropout(DROPOUT)

@@ -16,6 +16,7 @@ from models.store import keys as key_store
 
 MARK = "ss_"
 """What every key begins with, so that one that lies where it should not is found."""
+SECRET = re.compile(r"ss_[\w-]{32,200}", re.ASCII)
 RANDOM_BYTES = 30
 """40 characters of a secret."""
 SHOWN = len(MARK) + 6
@@ -67,6 +68,30 @@ def create_key(session: Session, name: str, *, scope: Scope = "admin", now: date
             f"`storyshift keys revoke {name}`."
         )
     return secret
+
+
+def bring_key(session: Session, name: str, secret: str, *, scope: Scope = "admin", now: datetime) -> bool:
+    """See to it that the living key of this name has this secret and scope; a former one is revoked.
+
+    False if it was so already. Raises: BadInput for a bad name, a secret that can be guessed, or one that was revoked.
+    """
+    _check_name(name, "key's")
+    if not SECRET.fullmatch(secret):
+        raise BadInput(
+            "The secret of a key must be ss_ and at least 32 letters, digits, - or _, drawn at random. "
+            "`storyshift keys create NAME` draws one."
+        )
+    former = next((key for key in key_store.list_keys(session) if compare_digest(key.secret_hash, _hash(secret))), None)
+    if former is not None and (former.revoked_at is not None or (former.name, former.scope) != (name, scope)):
+        state = "was revoked" if former.revoked_at is not None else f"is that of the key {former.name} ({former.scope})"
+        raise BadInput(f"This secret {state}. Draw a new one at random.")
+    if former is not None:
+        return False
+    if key_store.living_key(session, name) is not None:
+        revoke_key(session, name, now=now)
+        session.flush()
+    key = ApiKey(name=name, scope=scope, prefix=secret[:SHOWN], secret_hash=_hash(secret), created_at=now)
+    return key_store.add_key(session, key)
 
 
 def list_keys(session: Session) -> list[KeyView]:

@@ -4,10 +4,12 @@ import getpass
 import re
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models.errors import BadFile
 from storyshift.output import put_json, say
 from storyshift.shell import Report, TextFormat, now, open_database
 
@@ -36,10 +38,26 @@ def keys_create(
     scope: Annotated[
         KeyScope, typer.Option(help="read: it may only read; review: also review; admin: do all.")
     ] = KeyScope.admin,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="A file that holds its secret, which is not printed. Another time: changed only if that was."
+        ),
+    ] = None,
 ) -> None:
     """Make a key and print its secret, once: only a hash of it is kept."""
-    from services.keys import create_key
+    from services.keys import bring_key, create_key
 
+    if source is not None:
+        try:
+            given = source.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            said = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise BadFile(str(source), f"{said}.") from None
+        with open_database().write() as session:
+            new = bring_key(session, name, given, scope=scope.value, now=now())
+        say(f"The key {name} has the secret of {source}" + ("." if new else " already."))
+        return
     with open_database().write() as session:
         secret = create_key(session, name, scope=scope.value, now=now())
     print(secret, flush=True)

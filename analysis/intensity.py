@@ -280,7 +280,8 @@ def told(values: Array) -> list[float | None]:
 
 
 def whole(counts: Array) -> list[int]:
-    return counts.astype("int64").tolist()
+    found: list[int] = counts.astype("int64").tolist()
+    return found
 
 
 def _ratio(part: Array, whole: Array) -> Array:
@@ -290,7 +291,8 @@ def _ratio(part: Array, whole: Array) -> Array:
 
 def _by_bucket(frame: pd.DataFrame, names: list[str], index: pd.DatetimeIndex, bucket: Bucket) -> Array:
     """The sums of the columns by bucket, 0 where there is no row; shape (len(names), len(index))."""
-    return _by_narrative(frame.assign(narrative=""), names, [""], index, bucket)[0]
+    sums: Array = _by_narrative(frame.assign(narrative=""), names, [""], index, bucket)[0]
+    return sums
 
 
 def _by_narrative(

@@ -107,6 +107,8 @@ def registry_of(database: Database, clock: Callable[[], datetime], version: str)
 def _gauges(found: Measures) -> Iterator[GaugeMetricFamily]:
     yield _gauge("storyshift_articles", "Articles in the record.", found.articles)
     yield _gauge("storyshift_untagged_revisions", "Wordings that the tagger has still to read.", found.untagged)
+    told = "Wordings that the tagger could not read, and does not try any more."
+    yield _gauge("storyshift_set_aside_revisions", told, found.set_aside)
     feeds = GaugeMetricFamily("storyshift_feeds", "Feeds by health.", labels=("health",))
     for health, count in found.feeds.items():
         feeds.add_metric((health,), count)
@@ -128,8 +130,21 @@ def _gauges(found: Measures) -> Iterator[GaugeMetricFamily]:
     for series, age in found.macro_ages.items():
         points.add_metric((series,), age)
     yield points
+    told = "Series of prices and macro values whose last load failed."
+    yield _gauge("storyshift_series_failing", told, found.series_failing)
     told = "Events on their way to webhooks."
     yield _gauge("storyshift_deliveries_waiting", told, found.deliveries_waiting)
+    yield _gauge("storyshift_database_bytes", "What the database takes on its disk.", found.data_bytes)
+    if found.free_bytes is not None:
+        yield _gauge("storyshift_disk_free_bytes", "Free on the disk of an SQLite file.", found.free_bytes)
+    if found.jobs is not None:
+        jobs = GaugeMetricFamily("storyshift_jobs", "Jobs that workers share, by state.", labels=("state",))
+        for state, count in found.jobs.items():
+            jobs.add_metric((state,), count)
+        yield jobs
+    if found.worker_age is not None:
+        told = "Since a worker that shares jobs was last heard."
+        yield _gauge("storyshift_worker_heartbeat_age_seconds", told, found.worker_age)
 
 
 def _gauge(name: str, told: str, value: float) -> GaugeMetricFamily:

@@ -52,6 +52,11 @@ def wait_after_failure(failures: int, retry_after: timedelta | None, *, usual: t
     return min(max(usual * (1 << min(failures, 10)), retry_after or timedelta(0)), LONGEST_WAIT)
 
 
+def longest_wait(usual: timedelta) -> timedelta:
+    """No feed is ever left for longer."""
+    return max(LONGEST_WAIT, max(LONGEST, LONGEST_FLOOR, usual) * (1 + JITTER))
+
+
 def http_floor(headers: dict[str, str], *, now: datetime) -> timedelta:
     """How long the answer is fresh, by Cache-Control or else Expires. Names of headers are in lower case."""
     cache = headers.get("cache-control", "").lower()

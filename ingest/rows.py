@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, AnyStr
 
 from models.errors import BadFile, BadRow
 
 Row = dict[str, Any]
 FORMATS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".csv", ".csv.gz", ".parquet")
-csv.field_size_limit(2**27)
+LONGEST_LINE = 2**27
+"""Characters or bytes of a line; of a few bytes a compressed file can make one that fills the memory."""
+csv.field_size_limit(LONGEST_LINE)
 
 
 class RowFile:
@@ -66,7 +68,7 @@ class RowFile:
         return gzip.open(raw) if self.path.name.lower().endswith(".gz") else nullcontext(raw)
 
     def _json_lines(self, stream: IO[bytes]) -> Iterator[tuple[int, Row | BadRow]]:
-        for line, text in enumerate(stream, 1):
+        for line, text in enumerate(self._lines(stream), 1):
             if not text.strip():
                 continue
             try:
@@ -80,7 +82,13 @@ class RowFile:
 
     def _csv(self, stream: IO[bytes]) -> Iterator[tuple[int, Row | BadRow]]:
         with TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
-            yield from self._csv_rows(csv.reader(text, strict=True))
+            yield from self._csv_rows(csv.reader(self._lines(text), strict=True))
+
+    def _lines(self, stream: IO[AnyStr]) -> Iterator[AnyStr]:
+        while text := stream.readline(LONGEST_LINE + 1):
+            if len(text) > LONGEST_LINE:
+                raise BadFile(str(self.path), f"has a line of more than {LONGEST_LINE:,} characters, which no row is.")
+            yield text
 
     def _csv_rows(self, reader: Any) -> Iterator[tuple[int, Row | BadRow]]:
         try:

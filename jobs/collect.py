@@ -1,9 +1,9 @@
 """Collecting: due feeds are fetched, parsed and stored; visits that end together share a commit, whole feeds each.
 
-store: due feeds -> fetcher (conditional GET, some at a time) -> parser, in processes that can be killed
-       -> store: articles, the attempt, when to come again
+store: due feeds, claimed for a while -> fetcher (conditional GET, some at a time) -> parser, in processes that can be
+       killed -> store: articles, the attempt, when to come again
 
-A failed feed is stored as data.
+A failed feed is stored as data. Whoever is killed leaves claims that run out; while they work, claims are renewed.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -36,6 +36,8 @@ AT_ONCE = 32
 AT_ONCE_PER_HOST = 6
 GATHER_SECONDS, GATHER_STEP = 0.02, 0.01
 """How long to wait before storing, so that many visits share a transaction; all have come in is long enough."""
+CLAIM, RENEW_EVERY = timedelta(minutes=2), timedelta(seconds=30)
+"""So long nobody else visits a feed that is about to be visited, and so often that is said again."""
 MOVED_AFTER = 3
 """Visits in a row that say a feed moved for good before we believe it."""
 log = logging.getLogger("storyshift.collect")
@@ -74,39 +76,68 @@ def collect(
     *,
     clock: Clock,
     every: bool = False,
+    only: int | None = None,
     reach: Reach | None = None,
     parsers: Parsers | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CollectReport:
-    """Visit all feeds that are due (with `every`, all). `progress` is told (done, of).
+    """Visit all feeds that are due (with `every`, all), or `only` the one with this id. `progress` is told (done, of).
 
     `reach` is what may be connected to besides the public internet; by default what the settings allow. `parsers` are
     the caller's, for many rounds; by default they are started and stopped with this one.
     Raises: DatabaseUnavailable; what was committed before stays.
     """
     began = perf_counter()
-    with database.read() as session:
-        feeds = feed_store.due_feeds(session, now=clock(), every=every)
+    feeds = _claim(database, clock(), every=every, only=only)
     report = CollectReport(feeds=len(feeds))
     if feeds:
         reach = reach or Reach.from_settings()
-        with nullcontext(parsers) if parsers else Parsers() as used:
-            if any(feed.body_hash is None for feed in feeds):  # something is to be read for sure
-                used.warm_up()
-            asyncio.run(_collect(database, feeds, clock, reach, used, report, progress or (lambda *_: None)))
+        unvisited = {feed.id or 0: feed for feed in feeds}
+        try:
+            with nullcontext(parsers) if parsers else Parsers() as used:
+                if any(feed.body_hash is None for feed in feeds):  # something is to be read for sure
+                    used.warm_up()
+                told = progress or (lambda *_: None)
+                asyncio.run(_collect(database, unvisited, clock, reach, used, report, told))
+        finally:  # Ctrl-C, or the database is gone: they need not wait for the claim to run out
+            if unvisited:
+                with suppress(DatabaseUnavailable), database.write() as session:
+                    feed_store.release(session, list(unvisited.values()))
     report.seconds = round(perf_counter() - began, 3)
     return report
 
 
+def due(database: Database, *, now: datetime) -> list[int]:
+    """The ids of the feeds that are to be visited, longest waiting first."""
+    longest = pace.longest_wait(_usual())
+    with database.read() as session:
+        return [feed.id or 0 for feed in feed_store.due_feeds(session, now=now, every=False, longest=longest)]
+
+
+def _claim(database: Database, now: datetime, *, every: bool, only: int | None) -> Sequence[Feed]:
+    if not every and only is None and not due(database, now=now):  # so that no writer waits where nothing is due
+        return []
+    with database.write() as session:
+        return feed_store.claim_due(
+            session, now=now, every=every, longest=pace.longest_wait(_usual()), until=now + CLAIM, only=only
+        )
+
+
+def _usual() -> timedelta:
+    return timedelta(minutes=get_settings().collect_minutes)
+
+
 async def _collect(
     database: Database,
-    feeds: Sequence[Feed],
+    unvisited: dict[int, Feed],
     clock: Clock,
     reach: Reach,
     parsers: Parsers,
     report: CollectReport,
     progress: Callable[[int, int], None],
 ) -> None:
+    """Visits the feeds and takes each out of `unvisited`, which is by id, once its visit is stored."""
+    feeds = list(unvisited.values())
     one_writer = asyncio.Lock()
     waiting: list[tuple[Feed, Attempt]] = []
     done = 0
@@ -122,19 +153,34 @@ async def _collect(
             if batch := waiting.copy():
                 waiting.clear()
                 await asyncio.to_thread(_keep, database, batch, report)
+                for visited, _ in batch:
+                    del unvisited[visited.id or 0]
         done += 1
         progress(done, len(feeds))
+
+    async def renew_claims() -> None:
+        while True:
+            await asyncio.sleep(RENEW_EVERY.total_seconds())
+            async with one_writer:  # those that are stored say themselves when they are due
+                with suppress(DatabaseUnavailable):
+                    await asyncio.to_thread(_hold, database, list(unvisited), clock() + CLAIM)
 
     async with Http(get_settings().contact, reach, connections=AT_ONCE) as http:
         visit = _visitor(http, parsers, clock)
         visits = [asyncio.create_task(visit_and_keep(feed)) for feed in feeds]
+        renewing = asyncio.create_task(renew_claims())
         try:
             for ended in asyncio.as_completed(visits):
                 await ended
         finally:  # Ctrl-C, or the database is gone: no visit is waited for
-            for task in visits:
+            for task in (*visits, renewing):
                 if not task.cancel() and not task.cancelled():
                     task.exception()  # seen: the first one is raised already
+
+
+def _hold(database: Database, feed_ids: list[int], until: datetime) -> None:
+    with database.write() as session:
+        feed_store.hold(session, feed_ids, until=until)
 
 
 def check(feeds: Sequence[Feed], *, clock: Clock, reach: Reach | None = None) -> list[Attempt]:
@@ -286,7 +332,7 @@ def _fetch(feed: Feed, state: dict[str, Any], attempt: Attempt, added: Added) ->
 
 def _pace(feed: Feed, attempt: Attempt, added: Added) -> dict[str, Any]:
     """When to come again, by what this visit brought and what the server asks for."""
-    usual = timedelta(minutes=get_settings().collect_minutes)
+    usual = _usual()
     if attempt.error is not None:
         wait = pace.wait_after_failure(feed.failures + 1, attempt.error.retry_after, usual=usual)
         gone = attempt.at if attempt.error.kind == "gone" else feed.retired_at

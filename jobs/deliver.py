@@ -112,7 +112,7 @@ class Deliverer:
         try:
             self._settle(delivery, self._outcome(delivery, webhook, event))
         except Exception:  # the claim runs out, and it is sent again
-            log.exception("delivery=%d could not be settled", delivery.id)
+            log.exception("delivery could not be settled delivery=%d", delivery.id)
         finally:
             with self._lock:
                 del self._sending[delivery.webhook_id]
@@ -123,7 +123,7 @@ class Deliverer:
         except ConfigError as error:
             return Outcome(False, str(error))
         except Exception:
-            log.exception("delivery=%d failed unexpectedly", delivery.id)
+            log.exception("delivery failed unexpectedly delivery=%d", delivery.id)
             return Outcome(False, "Something went wrong on our side; the log of the worker says what.")
 
     def _sent(self, delivery: Delivery, webhook: Webhook, event: Event) -> Outcome:
@@ -158,7 +158,13 @@ class Deliverer:
                 reason = _off(webhook, outcome, now)
                 if reason is not None:
                     event_store.switch_off(session, webhook, reason)
-        log.warning("delivery=%d webhook=%d attempt=%d: %s", claimed.id, webhook.id, claimed.attempts, outcome.said)
+        log.warning(
+            "delivery failed delivery=%d webhook=%d attempt=%d: %s",
+            claimed.id,
+            webhook.id,
+            claimed.attempts,
+            outcome.said,
+        )
 
 
 def _off(webhook: Webhook, outcome: Outcome, now: datetime) -> str | None:

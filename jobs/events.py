@@ -42,4 +42,5 @@ class Noticer:
             return False
         if self._tried_at is None or (self._seen is not None and seen[:2] != self._seen[:2]):
             return True
-        return now - self._tried_at >= (AGAIN if self._seen else AFTER_FAILURE)
+        wait = AGAIN if self._seen else AFTER_FAILURE
+        return not self._tried_at <= now < self._tried_at + wait  # before it, after the clock jumped back

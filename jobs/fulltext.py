@@ -30,6 +30,8 @@ LOOKED_AT = 2_000
 """Articles that are looked at for whose turn it is."""
 RECENT = timedelta(days=7)
 """Articles published earlier are left: turning this on must not walk through the whole record."""
+UNDER_WAY = timedelta(minutes=5)
+"""From when a page came until that is stored, at most."""
 ATTEMPTS = 3
 AGAIN = timedelta(days=1)
 TOLD_APART = ("refused_by_robots", "no_text")
@@ -45,24 +47,29 @@ class _Visit:
 
 
 class PageReader:
-    """Remembers between rounds when each host was asked; what was asked before it began it takes from the store."""
+    """Remembers between rounds when each host was asked; when others asked it, it takes from the store."""
 
     def __init__(self, database: Database, *, clock: Callable[[], datetime], reach: Reach | None = None) -> None:
         """`reach` is what may be connected to besides the public internet; by default what the settings allow."""
         self._database, self._clock = database, clock
         self._reach = reach or Reach.from_settings()
+        self._noted_at: datetime | None = None
 
     @cached_property
     def _pages(self) -> Pages:
-        pages = Pages(clock=self._clock, reach=self._reach, contact=get_settings().contact)
+        return Pages(clock=self._clock, reach=self._reach, contact=get_settings().contact)
+
+    def _note_others(self) -> None:
+        """What was asked before this one began, and by others meanwhile."""
+        since, self._noted_at = self._noted_at, self._clock()
         with self._database.read() as session:
-            for url, at in page_store.visits_since(session, self._clock() - RECENT):
-                pages.note_visit(url, at)
-        return pages
+            for url, at in page_store.visits_since(session, since - UNDER_WAY if since else self._noted_at - RECENT):
+                self._pages.note_visit(url, at)
 
     def read(self) -> Counter[str]:
         """One round: how many pages were tried, by outcome. Raises: DatabaseUnavailable; what was committed stays."""
         outcomes: Counter[str] = Counter()
+        self._note_others()
         if chosen := self._choose():
             with Parsers() as parsers:
                 asyncio.run(self._read(chosen, parsers, outcomes))

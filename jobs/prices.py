@@ -1,6 +1,7 @@
 """Keeping prices and macro series up to date from live sources.
 
-    watches that are due -> where each starts -> its source, page by page, one commit a page -> when to come again
+    watches that are due, claimed one by one -> where each starts -> its source, page by page, one commit a page
+        -> when to come again
 
 The first load goes through the whole history, and so does one a week: gaps are found and filled, old corrections kept.
 Between them only the last days are asked for. A load that breaks off goes on where it was; one source that fails
@@ -8,6 +9,7 @@ stops no other, and what it said is kept with its watch.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -15,7 +17,7 @@ from config import definitions
 from ingest.calendars import closes_around
 from ingest.sources import Page, Source, bars_of, points_of
 from models.database import Database
-from models.errors import ConfigError, SourceError
+from models.errors import ConfigError, DatabaseUnavailable, SourceError
 from models.prices import Interval, Watch
 from models.store import prices as price_store
 from models.store.prices import Kept
@@ -33,6 +35,8 @@ LATE_AGAIN = timedelta(hours=1)
 """When to ask again for a bar that should be there and is not."""
 MACRO_AGAIN = timedelta(hours=6)
 FAILED_AGAIN, FAILED_AT_MOST = timedelta(minutes=5), timedelta(hours=6)
+CLAIM = timedelta(minutes=10)
+"""So long nobody else loads a watch that is being loaded; each page says it again."""
 HOURLY_SOURCE = "ccxt"
 EVER = datetime.min.replace(tzinfo=UTC)
 
@@ -88,9 +92,10 @@ def load_prices(
     *,
     clock: Callable[[], datetime],
     every: bool = False,
+    most: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LoadReport:
-    """Load every watch that is due, or with `every` all; `progress` is told (watches done, of)."""
+    """Load every watch that is due, or with `every` all, up to `most`; `progress` is told (watches done, of)."""
     names = wanted()
     with database.write() as session:
         price_store.seed_watches(session, names, now=clock())
@@ -98,23 +103,30 @@ def load_prices(
         due = [
             watch
             for watch in price_store.watches(session)
-            if (watch.kind, watch.key, watch.interval) in names and (every or watch.next_at <= clock())
+            if (watch.kind, watch.key, watch.interval) in names and (every or price_store.is_due(watch, now=clock()))
         ]
     report = LoadReport()
     away: dict[str, SourceError] = {}
-    for done, watch in enumerate(due, 1):
+    for done, watch in enumerate(due[:most], 1):
+        with database.write() as session:
+            if not price_store.claim_watch(session, watch, until=clock() + CLAIM):
+                continue  # another is at it
         loaded = Loaded(watch.kind, watch.key, watch.interval)
         report.series.append(loaded)
         source, symbol = _source(watch)
         try:
             if source in away:  # it is not asked again in this round
                 raise away[source]
-            _load(database, sources[source], symbol, watch, loaded, now=clock())
+            _load(database, sources[source], symbol, watch, loaded, clock)
         except (SourceError, ConfigError) as error:
             loaded.error = str(error)
             if isinstance(error, SourceError) and error.away:
                 away[source] = error
             _put_off(database, watch, loaded.error, now=clock())
+        except BaseException:  # Ctrl-C, say: it need not wait for the claim to run out
+            with suppress(DatabaseUnavailable), database.write() as session:
+                session.get_one(Watch, watch.id).next_at = watch.next_at
+            raise
         if progress is not None:
             progress(done, len(due))
     return report
@@ -127,11 +139,14 @@ def _source(watch: Watch) -> tuple[str, str]:
     return name, symbol
 
 
-def _load(database: Database, source: Source, symbol: str, watch: Watch, loaded: Loaded, *, now: datetime) -> None:
+def _load(
+    database: Database, source: Source, symbol: str, watch: Watch, loaded: Loaded, clock: Callable[[], datetime]
+) -> None:
+    now = clock()
     whole = watch.kind == "macro" or watch.whole_at is None or now - watch.whole_at >= WHOLE_EVERY
     start = _start(database, watch, whole, now)
     for page in source.quotes(symbol, interval=_interval(watch), start=start, now=now):
-        kept = _keep(database, watch, page, symbol, whole=whole, now=now)
+        kept = _keep(database, watch, page, symbol, whole=whole, now=now, until=clock() + CLAIM)
         loaded.new, loaded.corrected = loaded.new + kept.new, loaded.corrected + kept.corrected
         loaded.told_by = page.told_by
     _settle(database, watch, whole=whole, corrected=bool(loaded.corrected), now=now)
@@ -141,11 +156,13 @@ def _interval(watch: Watch) -> Interval:
     return "hour" if watch.interval == "hour" else "day"
 
 
-def _keep(database: Database, watch: Watch, page: Page, symbol: str, *, whole: bool, now: datetime) -> Kept:
-    """Store one page, and how far it brought us."""
+def _keep(
+    database: Database, watch: Watch, page: Page, symbol: str, *, whole: bool, now: datetime, until: datetime
+) -> Kept:
+    """Store one page, how far it brought us, and until when the watch is claimed."""
     with database.write() as session:
         mine = session.get_one(Watch, watch.id)
-        mine.since, mine.answered_by = mine.since or now, page.told_by
+        mine.since, mine.answered_by, mine.next_at = mine.since or now, page.told_by, until
         assumed_to = mine.since if mine.whole_at is None else EVER  # what a later load finds was not known before
         if whole and page.quotes:
             last = page.quotes[-1].at

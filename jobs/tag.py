@@ -1,20 +1,38 @@
-"""Tagging: revisions that the tagger has not read are read in batches, one commit a batch."""
+"""Tagging: revisions that the tagger has not read are read in batches, one commit a batch.
+
+    store: what nobody reads, noted as being read, one commit -> tagger -> store: tags, and the note is gone, one commit
+
+A note that is left tells that its reader died: the revisions are then read one by one, each with a note of its own, so
+that one that kills its readers, or cannot be read, is set aside at last and keeps no other waiting.
+"""
 
 import json
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
+from threading import Event, Thread
 from typing import Any, Protocol
 
 from config import definitions
 from config.settings import OTHER_MODEL, get_settings
+from ingest.text import storable
 from models.articles import Revision
 from models.database import Database
-from models.errors import BadInput, BadRow
+from models.errors import BadInput, BadRow, DatabaseUnavailable, StoryshiftError
 from models.store import tags as tag_store
+from models.store.tags import Batch
 from models.tags import NarrativeScore, Tagged, Text
 
 BATCH = 1_000
+BEAT_SECONDS = 15.0
+"""So often a reader says that it lives."""
+ALL_BAD = 5
+"""So many revisions of which none can be read are not at fault: the tagger is."""
+LOOK_THROUGH_EVERY = timedelta(minutes=10)
+REASON_CHARACTERS = 300
+log = logging.getLogger("storyshift.tag")
 
 
 class Tagger(Protocol):
@@ -23,26 +41,26 @@ class Tagger(Protocol):
     def tag(self, texts: Iterable[Text]) -> Iterator[Tagged]: ...
 
 
-def live_tagger() -> Tagger:
-    """The tagger of the settings. Raises: ConfigError."""
+def live_tagger(*, threads: int | None = None) -> Tagger:
+    """The tagger of the settings; minilm reads in so many threads (None: as many as cores). Raises: ConfigError."""
     definitions.live_tagger_name()  # weights that are not there are named
     tagger, sentiment = get_settings().tagger, get_settings().sentiment
     if not sentiment:
-        return tagger_named(tagger)
+        return tagger_named(tagger, threads=threads)
     from nlp.huggingface import WithSentiment
 
     told = definitions.sentiment_model(sentiment)
-    return WithSentiment(tagger_named(tagger), sentiment, told)
+    return WithSentiment(tagger_named(tagger, threads=threads), sentiment, told)
 
 
-def tagger_named(name: str) -> Tagger:
+def tagger_named(name: str, *, threads: int | None = None) -> Tagger:
     """minilm, keywords or hf:OWNER/NAME@REVISION. Raises: BadInput, ConfigError."""
     if name == "keywords":
         return baseline_tagger()
     if name == "minilm":
-        from nlp.minilm import MiniLMTagger
+        from nlp.minilm import Encoder, MiniLMTagger
 
-        return MiniLMTagger(definitions.narratives(), definitions.assets())
+        return MiniLMTagger(definitions.narratives(), definitions.assets(), Encoder(threads=threads))
     if not OTHER_MODEL.fullmatch(name):
         raise BadInput(f"{name!r} is no tagger; it must be minilm, keywords or hf:OWNER/NAME@REVISION.")
     from nlp.huggingface import HuggingFaceTagger
@@ -61,28 +79,177 @@ def tag_untagged(
     tagger: Tagger,
     *,
     clock: Callable[[], datetime],
+    within: tuple[int, int | None] = (1, None),
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Read what the tagger has not read yet. `progress` is told (done, of). Returns how many revisions were read."""
+    """Read what the tagger has not read and nobody else reads; only `within` a first and a last id.
+
+    `progress` is told (done, of). Returns how many revisions were read.
+    Raises: what the tagger raises, where that is not one text's fault.
+    """
     languages = get_settings().tagged_languages()
-    waiting = 0
-    if progress is not None:
-        with database.read() as session:
-            waiting = tag_store.count_untagged(session, tagger.name, languages=languages)
-    done, after = 0, 0
-    while True:
-        with database.read() as session:
-            batch = tag_store.untagged(session, tagger.name, after=after, limit=BATCH, languages=languages)
-        if not batch:
-            return done
-        results = list(tagger.tag(_text(revision) for revision in batch))
-        with database.write() as session:
-            pairs = [(revision.id or 0, result) for revision, result in zip(batch, results, strict=True)]
-            tag_store.save_tags(session, tagger.name, pairs, now=clock())
-        done += len(batch)
-        after = batch[-1].id or after
+    waiting, done, after, last = 0, 0, within[0] - 1, within[1]
+    if not waiting_ranges(database, tagger.name, first=within[0], most=1, size=1, now=clock()):
+        return 0  # so that no writer waits where there is nothing to read
+    with database.read() as session:
         if progress is not None:
-            progress(done, max(waiting, done))
+            waiting = tag_store.count_untagged(session, tagger.name, languages=languages)
+    with _Alive(database, clock) as alive:
+        while True:
+            with database.write() as session:
+                for note in tag_store.set_dead_aside(session, tagger.name, now=clock()):
+                    log.warning("set aside revision=%d tagger=%s: %s", note.first_id, tagger.name, note.reason)
+                batch = tag_store.claim_untagged(
+                    session, tagger.name, after=after, upto=last, limit=BATCH, languages=languages, now=clock()
+                )
+            if batch is None:
+                return done
+            done += _read(database, tagger, batch, clock, alive)
+            if not batch.one_by_one:
+                after = batch.revisions[-1].id or after
+            if progress is not None:
+                progress(done, max(waiting, done))
+
+
+class FirstUnread:
+    """Remembers from which id on to look for unread revisions, so that a round need not go through the whole record.
+
+    It goes through it now and then: with others beside it, lower ids may appear after higher ones, or be tried again.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._found: tuple[str, datetime, int] | None = None
+
+    def look(self, tagger: str, *, now: datetime) -> int:
+        """For the tagger of this name. Raises: DatabaseUnavailable."""
+        if self._found is not None:
+            name, at, first = self._found
+            if name == tagger and timedelta(0) <= now - at < LOOK_THROUGH_EVERY:
+                return first
+        with self._database.read() as session:
+            first = tag_store.first_unread(session, tagger, languages=get_settings().tagged_languages())
+        self._found = tagger, now, first
+        return first
+
+
+def waiting_ranges(
+    database: Database, tagger: str, *, first: int, most: int, now: datetime, size: int | None = None
+) -> list[tuple[int, int]]:
+    """(first id, last id) of up to `most` batches that the tagger of this name has not read and nobody reads."""
+    languages = get_settings().tagged_languages()
+    with database.read() as session:
+        return tag_store.unread_ranges(
+            session, tagger, after=first - 1, size=size or BATCH, most=most, languages=languages, now=now
+        )
+
+
+def read_by_others(database: Database, tagger: Tagger) -> int:
+    """How many revisions are left that someone reads, or that failed not long ago."""
+    with database.read() as session:
+        return tag_store.count_untagged(session, tagger.name, languages=get_settings().tagged_languages())
+
+
+def retry_set_aside(database: Database, tagger: Tagger) -> int:
+    """Let the tagger try again what it set aside. Returns how many revisions those are."""
+    with database.write() as session:
+        aside = tag_store.set_aside(session, tagger.name)
+        tag_store.forget_notes(session, [note.id or 0 for note in aside])
+    return len(aside)
+
+
+class _Alive:
+    """Says at every beat that who reads what it holds lives, in a thread that dies with its process."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self.notes: set[int] = set()
+        self._database, self._clock = database, clock
+        self._over = Event()
+        self._thread = Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> "_Alive":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Who leaves by an error, Ctrl-C too, leaves no note: another may read that at once."""
+        self._over.set()
+        self._thread.join()
+        if kind is not None and self.notes:
+            with suppress(DatabaseUnavailable), self._database.write() as session:
+                tag_store.forget_notes(session, self.notes)
+
+    def _beat(self) -> None:
+        while not self._over.wait(BEAT_SECONDS):
+            try:
+                with self._database.write() as session:
+                    tag_store.keep_alive(session, list(self.notes), now=self._clock())
+            except DatabaseUnavailable:
+                pass
+            except Exception:
+                log.exception("beat failed unexpectedly")
+
+
+def _read(database: Database, tagger: Tagger, batch: Batch, clock: Callable[[], datetime], alive: _Alive) -> int:
+    """How many of the batch were read."""
+    held = batch.note.id or 0
+    alive.notes.add(held)
+    read = 0
+    if not batch.one_by_one:
+        try:
+            results = list(tagger.tag(_text(revision) for revision in batch.revisions))
+            pairs = [(revision.id or 0, result) for revision, result in zip(batch.revisions, results, strict=True)]
+        except StoryshiftError:
+            raise
+        except Exception as error:
+            log.warning("could not read texts=%d tagger=%s: %s", len(batch.revisions), tagger.name, _said(error))
+            read = _read_one_by_one(database, tagger, batch, clock, alive)
+        else:
+            with database.write() as session:
+                tag_store.save_tags(session, tagger.name, pairs, now=clock())
+                tag_store.forget_notes(session, [held])
+            read = len(pairs)
+    else:
+        read = _read_one_by_one(database, tagger, batch, clock, alive)
+    alive.notes.discard(held)
+    return read
+
+
+def _read_one_by_one(
+    database: Database, tagger: Tagger, batch: Batch, clock: Callable[[], datetime], alive: _Alive
+) -> int:
+    read, failed = 0, []
+    for revision in batch.revisions:
+        with database.write() as session:
+            note = tag_store.begin_one(session, batch.note, revision.id or 0, now=clock())
+        alive.notes.add(note)
+        try:
+            (result,) = tagger.tag([_text(revision)])
+        except StoryshiftError:
+            raise
+        except Exception as error:
+            failed.append(note)
+            if not read and len(failed) == len(batch.revisions) >= ALL_BAD:
+                alive.notes.update(failed)
+                raise
+            with database.write() as session:
+                is_aside = tag_store.note_failure(session, note, _said(error), now=clock())
+            said = revision.id, tagger.name, _said(error)
+            if is_aside:
+                log.warning("set aside revision=%d tagger=%s: %s", *said)
+            else:
+                log.warning("could not read revision=%d tagger=%s: %s", *said)
+        else:
+            with database.write() as session:
+                tag_store.save_tags(session, tagger.name, [(revision.id or 0, result)], now=clock())
+                tag_store.forget_notes(session, [note])
+            read += 1
+        alive.notes.discard(note)
+    return read
+
+
+def _said(error: Exception) -> str:
+    return storable(f"{type(error).__name__}: {error}")[:REASON_CHARACTERS]
 
 
 def _text(revision: Revision) -> Text:

@@ -27,6 +27,8 @@ POOL = 20
 """Connections that are kept open once they were needed: to open one takes longer than most questions."""
 AWAY = ("08", "28", "3D", "53", "57")
 """Classes of PostgreSQL's error codes that mean the server, and not the statement: connection, access, resources."""
+DISK_FULL = ("53100", "database or disk is full", "disk I/O error")
+"""PostgreSQL's code, and what SQLite says where the disk is full, or where a file may not grow any more."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 WRITES_KEPT = 1_000
 COUNTED_SINCE = "0009"
@@ -62,6 +64,11 @@ class Database:
         database = cls(url, busy_seconds=busy_seconds)
         database.migrate()
         return database
+
+    @property
+    def libpq_arguments(self) -> dict[str, Any]:
+        """What leads to the database, password and all, for what talks to PostgreSQL by itself."""
+        return self.url.translate_connect_args(username="user", database="dbname") | dict(self.url.query)
 
     @property
     def is_sqlite(self) -> bool:
@@ -162,6 +169,11 @@ class Database:
                     f"The database {self} is held by another process ({reason}). Nothing was lost: try again."
                 ) from error
             state = str(getattr(error.orig, "sqlstate", None) or AWAY[0])
+            if state in DISK_FULL or reason in DISK_FULL:
+                raise DatabaseUnavailable(
+                    f"The database {self} cannot be written ({reason}). What was committed is kept: make room on its "
+                    "disk, and do the same again."
+                ) from error
             away = isinstance(error, OperationalError) and state.startswith(AWAY)
             if away or "not a database" in reason:
                 raise DatabaseUnavailable(

@@ -50,6 +50,16 @@ class Feed(SQLModel, table=True):
     """When its server said that it is gone for good."""
 
 
+class FetchHour(SQLModel, table=True):
+    """Attempts of all feeds by the hour, counted as they are kept; hours are whole ones since 1900."""
+
+    __tablename__ = "fetch_hours"
+
+    hour: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    attempts: int
+    answered: int
+
+
 class Fetch(SQLModel, table=True):
     """One attempt to fetch a feed: the record from which coverage is told."""
 

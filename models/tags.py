@@ -104,3 +104,30 @@ class AssetMention(SQLModel, table=True):
     tone: float | None = None
     salience: float
     spans: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
+
+
+class TagAttempt(SQLModel, table=True):
+    """A tagger is reading revisions from first_id to last_id, or could not read the one that this is of.
+
+    While its reader lives, alive_at is brought up to date; the note goes in the transaction that saves the tags.
+    """
+
+    __tablename__ = "tag_attempts"
+    __table_args__ = (
+        CheckConstraint("first_id <= last_id", name="ids_ascend"),
+        CheckConstraint("tries >= 1", name="tries_from_one"),
+        CheckConstraint("set_aside_at is null or first_id = last_id", name="set_aside_alone"),
+        Index("ix_tag_attempts_tagger_first_id", "tagger", "first_id"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    tagger: str
+    first_id: int
+    last_id: int
+    begun_at: datetime = Field(sa_type=UTCDateTime)
+    alive_at: datetime = Field(sa_type=UTCDateTime)
+    tries: int = 1
+    """How often reading was begun."""
+    reason: str | None = None
+    set_aside_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    """Since when it is not tried any more."""

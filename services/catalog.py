@@ -92,3 +92,22 @@ def record(session: Session) -> RecordView:
         other_languages=tag_store.count_other_languages(session, languages),
         fetches=feed_store.count_fetches(session),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A revision that the live tagger could not read, and does not try any more."""
+
+    revision_id: int
+    tries: int
+    reason: str
+    since: datetime
+
+
+def set_aside(session: Session) -> list[SetAside]:
+    """By revision."""
+    return [
+        SetAside(note.first_id, note.tries, note.reason or "", note.set_aside_at)
+        for note in tag_store.set_aside(session, definitions.live_tagger_name())
+        if note.set_aside_at is not None
+    ]

@@ -75,11 +75,14 @@ def keep(session: Session, found: Noticed, *, now: datetime) -> list[Event]:
     """Keep what was noticed, and queue it for who wants to be told; what another has kept meanwhile is left out."""
     event_store.notice_one_at_a_time(session)
     events = list(found.shifts)
-    if event_store.look(session, f"shift:{found.tagger}") is None:
+    began = event_store.look(session, f"shift:{found.tagger}")
+    if began is None:
         session.add(EventLook(of=f"shift:{found.tagger}", began_at=now))
+    else:
+        began.began_at = min(began.began_at, now)  # a clock that was ahead has been set since
     if found.looked is not None:
-        before = event_store.look(session, found.looked.of)
-        if before is None or (before.day or date.min) < (found.looked.day or date.min):
+        before, day = event_store.look(session, found.looked.of), found.looked.day or date.min
+        if before is None or before.day is None or before.day < day or _is_ahead(before.day, day):
             session.merge(found.looked)
             events += found.turned
     for crossed in found.crossings:
@@ -183,9 +186,9 @@ def _turned(session: Session, tagger: str, now: datetime) -> tuple[EventLook | N
     """
     of, last = f"triggers:{tagger}", last_whole_day(now)
     look = event_store.look(session, of)
-    if look is not None and look.day is not None and look.day >= last:
+    if look is not None and look.day is not None and look.day >= last and not _is_ahead(look.day, last):
         return None, []
-    since = date.min if look is None or look.day is None else max(look.day, last - LONGEST_AWAY)
+    since = date.min if look is None or look.day is None else min(max(look.day, last - LONGEST_AWAY), last)
     states = {} if look is None else dict(look.states)
     turns: dict[date, dict[str, str]] = {}
     for trigger, days in all_states(session, tagger, as_of=end_of_day(last)).items():
@@ -198,6 +201,11 @@ def _turned(session: Session, tagger: str, now: datetime) -> tuple[EventLook | N
         rows = triggers(session, Question(tagger=tagger, as_of=end_of_day(day)), now=now).rows
         turned += [_trigger(row, before[row.trigger], day, tagger, now) for row in rows if row.trigger in before]
     return EventLook(of=of, began_at=look.began_at if look else now, day=last, states=states), turned
+
+
+def _is_ahead(day: date, last: date) -> bool:
+    """Noted by a clock that was ahead and has been set since; clocks of several machines differ by less."""
+    return day - last > timedelta(days=1)
 
 
 def _trigger(row: TriggerState, before: str, day: date, tagger: str, now: datetime) -> Event:

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from models.errors import BadFile, BadInput, ConfigError, StoryshiftError
+from storyshift.backfill import backfill
+from storyshift.doctor import doctor
 from storyshift.event_study import event_study
 from storyshift.feeds import articles_app, feeds_app
 from storyshift.keys import keys_app
 from storyshift.lead_lag import lead_lag
 from storyshift.learning import evaluate, train
 from storyshift.mcp import mcp
+from storyshift.moving import backup, move, restore
 from storyshift.narratives import narratives_app
 from storyshift.output import progress, put, put_json, say, say_audit
 from storyshift.quality import quality
@@ -34,10 +37,12 @@ from storyshift.questions import (
     Weighting,
     WeightingName,
     question_of,
+    refuse_strays,
 )
 from storyshift.review import review_app
-from storyshift.shell import DEMO_DATABASE, Report, TextFormat, find_copies, now, open_database, open_record
+from storyshift.shell import DEMO_DATABASE, Report, TextFormat, files_in, find_copies, now, open_database, open_record
 from storyshift.triggers import triggers
+from storyshift.working import scheduler, worker
 
 if TYPE_CHECKING:
     from jobs.imports import ImportReport
@@ -129,17 +134,8 @@ def serve(port: Port = 8000, host: Host = "127.0.0.1") -> None:
     serve_page(open_database(), host=host, port=port, clock=now, with_worker=False)
 
 
-@app.command()
-def worker() -> None:
-    """Collect and tag on a clock, without a page."""
-    from threading import Event
-
-    from jobs.scheduler import work
-    from storyshift.serving import log_to_stderr
-
-    log_to_stderr()
-    say("Collecting and tagging; Ctrl-C stops.")
-    work(open_database(), clock=now, stop=Event())
+app.command()(worker)
+app.command()(scheduler)
 
 
 @app.command()
@@ -219,54 +215,7 @@ def load_prices(
         put_json([asdict(loaded) for loaded in report.series])
 
 
-@app.command()
-def doctor(form: Report = TextFormat.text) -> None:
-    """Say how the record stands, and which sources of prices answer from here."""
-    from dataclasses import asdict
-
-    from config.definitions import feeds
-    from ingest.sources import open_one_by_one
-    from jobs.doctor import check_sources
-    from jobs.prices import by_error
-    from services import catalog, sources
-
-    database = open_database()
-    with database.read() as session:
-        record, prices = catalog.record(session), sources.list_prices(session)
-        collected = sources.list_feeds(session, now=now())
-    failing = [feed for feed in collected if feed.last_error]
-    silent = [feed for feed in collected if feed.health == "silent"]
-    say(f"database   {database}, at the newest schema")
-    say(f"articles   {record.articles}, of which {record.untagged} untagged")
-    waiting = len(feeds()) if not collected else sum(feed.last_fetched_at is None for feed in collected)
-    say(f"feeds      {len(collected) or waiting}, of which {len(failing)} failing and {waiting} not visited yet")
-    for feed in failing:
-        say(f"           {feed.outlet}: {feed.last_error}")
-    for feed in silent:
-        say(f"           {feed.outlet}: answers, but brought nothing new since {feed.last_news_at:%Y-%m-%d %H:%M}")
-    held = [series for series in prices if series.n]
-    say(f"prices     {len(held)} series with values, {sum(bool(s.last_error) for s in prices)} failing")
-    for series in prices:
-        for before, after in series.gaps:
-            say(f"           {series.key} by the {series.interval}: nothing from {before:%Y-%m-%d} to {after:%Y-%m-%d}")
-    for said, names in by_error((s.last_error, f"{s.key} by the {s.interval}") for s in prices).items():
-        say(f"           {said} Series: {', '.join(names)}.")
-    checks = []
-    for check in check_sources(open_one_by_one(), now=now()):
-        checks.append(check)
-        answer = "answers" if check.answers else "FAILS"
-        say(f"source     {check.source}: {answer} in {check.seconds:.1f} s. {check.symbol}: {check.said}")
-    say(f"{sum(check.answers for check in checks)} of {len(checks)} sources answer.")
-    if form is TextFormat.json:
-        put_json(
-            {
-                "database": str(database),
-                "record": asdict(record),
-                "feeds": [asdict(feed) for feed in failing],
-                "prices": [asdict(series) for series in prices],
-                "sources": [asdict(check) for check in checks],
-            }
-        )
+app.command()(doctor)
 
 
 Files = Annotated[list[Path], typer.Argument(help="Files (.jsonl, .csv, .parquet; also .gz), or folders of them.")]
@@ -321,7 +270,7 @@ def _import_all(paths: list[Path], one: Callable[[Path], "ImportReport"], what: 
     from dataclasses import asdict
 
     reports, failed = [], 0
-    for path in _files(paths):
+    for path in files_in(paths):
         try:
             report = one(path)
         except (BadFile, BadInput) as error:
@@ -348,22 +297,6 @@ def _import_all(paths: list[Path], one: Callable[[Path], "ImportReport"], what: 
         raise typer.Exit(1)
 
 
-def _files(paths: list[Path]) -> list[Path]:
-    """The files named, and those of a known format in the folders named."""
-    from ingest.rows import FORMATS
-
-    found: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            found.append(path)
-            continue
-        inside = sorted(file for file in path.iterdir() if file.name.lower().endswith(FORMATS))
-        if not inside:
-            raise BadInput(f"{path} holds no file that can be read: {', '.join(FORMATS)}.")
-        found.extend(inside)
-    return found
-
-
 # -- tagging ----------------------------------------------------------------------------------------------------------
 
 
@@ -371,18 +304,23 @@ def _files(paths: list[Path]) -> list[Path]:
 def tag(
     source: Annotated[str | None, typer.Option("--input", help="Texts as JSON lines; - is stdin. No database.")] = None,
     target: Annotated[str, typer.Option("--output", help="Where the tags go, with --input; - is stdout.")] = "-",
+    retry: Annotated[
+        bool, typer.Option("--retry-set-aside", help="Try again what could not be read and was set aside.")
+    ] = False,
 ) -> None:
     """Tag what the store has untagged; with --input, tag a file and touch no database."""
     from jobs.tag import live_tagger
 
     if source is None and target != "-":
         raise BadInput("--output goes with --input; without it, tags go into the database.")
+    if source is not None and retry:
+        raise BadInput("--retry-set-aside is about the database; with --input nothing is set aside.")
     if source is not None:
         from storyshift.tagging import tag_stream
 
         tag_stream(source, target)
         return
-    _tag_all(live_tagger())
+    _tag_all(live_tagger(), retry=retry)
 
 
 @app.command()
@@ -397,13 +335,15 @@ def retag(
     _tag_all(tagger_named(tagger) if tagger else live_tagger())
 
 
-def _tag_all(tagger: "Reads") -> None:
+def _tag_all(tagger: "Reads", *, retry: bool = False) -> None:
     from time import perf_counter
 
     from jobs.cluster import Clusterer
-    from jobs.tag import tag_untagged
+    from jobs.tag import read_by_others, retry_set_aside, tag_untagged
 
     database = open_database()
+    if retry:
+        say(f"{retry_set_aside(database, tagger)} wordings that were set aside are tried again.")
     find_copies(Clusterer(database))
     began = perf_counter()
     with progress(f"tagging with {tagger.name}", "texts") as told:
@@ -413,8 +353,14 @@ def _tag_all(tagger: "Reads") -> None:
         f"{read} texts tagged by {tagger.name} in {seconds:.1f} s"
         + (f", {read / seconds:,.0f} texts/s." if read else ".")
     )
+    if left := read_by_others(database, tagger):
+        say(
+            f"{left} more are being read by another process, or could not be read just now. If nothing else runs, this "
+            "command tries them again in a minute."
+        )
 
 
+app.command()(backfill)
 app.command()(train)
 app.command()(evaluate)
 
@@ -422,8 +368,9 @@ app.command()(evaluate)
 # -- series -----------------------------------------------------------------------------------------------------------
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True})
 def series(
+    context: typer.Context,
     narrative: Narratives = None,
     start: Start = None,
     end: End = None,
@@ -452,6 +399,7 @@ def series(
 
     from services.series import intensity
 
+    refuse_strays(context)
     question = replace(
         question_of(start, end, bucket, as_of, tagger, outlet, weighting),
         measure=measure.value,
@@ -557,6 +505,9 @@ app.command("event-study")(event_study)
 app.command()(triggers)
 app.command()(quality)
 app.command()(mcp)
+app.command()(move)
+app.command()(backup)
+app.command()(restore)
 
 
 def main() -> None:

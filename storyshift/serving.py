@@ -2,8 +2,8 @@
 
 import ipaddress
 import logging
+import signal
 import socket
-import sys
 from collections.abc import Callable
 from datetime import datetime
 from threading import Event, Thread
@@ -13,16 +13,20 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.arriving import listening
 from config.settings import get_settings
 from jobs.scheduler import work
 from models.database import Database
 from models.errors import ConfigError, DatabaseBusy, PortBusy
 from services.keys import create_link, has_key
+from storyshift import logs
 from storyshift.keys import address, own_name
 from storyshift.output import say
 
 THREADS = 100
 """Requests that are answered, or wait for one that is worked out, at once: those that wait must not keep others out."""
+
+log = logging.getLogger("storyshift.serve")
 
 
 class Server(uvicorn.Server):
@@ -50,18 +54,31 @@ def serve_page(
     listener = _listen(host, port)
     log_to_stderr()
     name = name_of(host)
-    say(f"Storyshift: {address(name, port)}/  (API: /docs)")
-    say_link(database, name, port, clock())
+    if get_settings().log_format == "json":  # it goes to a collector of logs, where a link would lie open
+        log.info("serving address=%s database=%s", address(name, port), database)
+    else:
+        say(f"Storyshift: {address(name, port)}/  (API: /docs)")
+        say_link(database, name, port, clock())
+        say(f"Database: {database}. {'Collecting and tagging as feeds fall due. ' if with_worker else ''}Ctrl-C stops.")
     stop = Event()
+    worker = Thread(target=work, args=(database,), kwargs={"clock": clock, "stop": stop}, daemon=True)
     if with_worker:
-        Thread(target=work, args=(database,), kwargs={"clock": clock, "stop": stop}, daemon=True).start()
-    say(f"Database: {database}. {'Collecting and tagging as feeds fall due. ' if with_worker else ''}Ctrl-C stops.")
+        worker.start()
     app = create_app(database, clock=clock, replay=replay, open_to_read=_is_loopback(host))
+    signal.signal(signal.SIGTERM, _stopped)  # uvicorn ends what it answers, and then sends itself the signal again
     try:
-        Server(app, uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])
+        Server(app, listening(app, log_level="warning", log_config=None, access_log=False)).run(sockets=[listener])
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         stop.set()
         listener.close()
+        if with_worker:
+            worker.join()  # it says itself when what is under way takes too long
+
+
+def _stopped(*_: object) -> None:
+    """Being told to stop is no failure."""
+    raise SystemExit(0)
 
 
 def say_link(database: Database, host: str, port: int, now: datetime) -> None:
@@ -77,8 +94,8 @@ def say_link(database: Database, host: str, port: int, now: datetime) -> None:
 
 
 def log_to_stderr() -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    """As STORYSHIFT_LOG_FORMAT says."""
+    logs.log_to_stderr(get_settings().log_format)
 
 
 def _check_open(database: Database, host: str) -> None:

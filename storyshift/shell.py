@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models.errors import BadInput
 from storyshift.output import progress, say
 
 if TYPE_CHECKING:
@@ -62,3 +64,19 @@ def find_copies(clusterer: "Clusterer") -> None:
         placed = clusterer.cluster(progress=told)
     if placed:
         say(f"{placed} articles compared: their stories are known.")
+
+
+def files_in(paths: list[Path]) -> list[Path]:
+    """The files named, and those of a known format in the folders named."""
+    from ingest.rows import FORMATS
+
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(file for file in path.iterdir() if file.name.lower().endswith(FORMATS))
+        if not inside:
+            raise BadInput(f"{path} holds no file that can be read: {', '.join(FORMATS)}.")
+        found.extend(inside)
+    return found

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from threading import Barrier, Thread
 
 import pytest
 from sqlmodel import select
@@ -307,3 +308,55 @@ def test_a_removed_source_is_asked_no_more(
     definitions.forget()
     assert [loaded.key for loaded in load(database, sources, now + DAY, every=True).series] == ["BTC", "BTC", "DFII10"]
     assert closes(database, "SPX", now) == held != {}
+
+
+def test_two_loaders_at_once_ask_for_each_series_once(
+    database: Database, sources: dict[str, FakeSource], now: datetime
+) -> None:
+    together = Barrier(2)
+
+    def run() -> None:
+        together.wait()
+        load(database, sources, now)
+
+    threads = [Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    asked = sorted((symbol, interval) for source in sources.values() for symbol, interval, _ in source.asked)
+    assert asked == [("BTC/USD", "day"), ("BTC/USD", "hour"), ("DFII10", "day"), ("^GSPC", "day")]
+
+
+def test_a_series_that_is_being_loaded_is_nobody_else_s_and_free_again_after_ctrl_c(
+    database: Database, sources: dict[str, FakeSource], now: datetime
+) -> None:
+    class Stopped(FakeSource):
+        def quotes(self, *_: str, now: datetime, **__: object) -> Iterator[Page]:
+            others = {name: FakeSource("other") for name in sources}
+            load(database, others, now)
+            assert ("^GSPC", "day") not in [(name, span) for name, span, _ in others["yfinance"].asked]
+            assert watch(database, "SPX").next_at > now
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load(database, sources | {"yfinance": Stopped("yfinance")}, now)
+    load(database, sources, now)
+    assert one(load(database, sources, now + DAY, every=True), "SPX").error is None
+    assert [symbol for symbol, _, _ in sources["yfinance"].asked] == ["^GSPC", "^GSPC"]
+
+
+@pytest.mark.parametrize("back", [HOUR * 5, DAY * 500])
+def test_a_clock_set_back_keeps_no_series_waiting(
+    database: Database, sources: dict[str, FakeSource], now: datetime, back: timedelta
+) -> None:
+    load(database, sources, now)
+    assert len(load(database, sources, now - back).series) == 4
+    assert load(database, sources, now - back).series == []
+
+
+def test_so_many_at_a_time_are_loaded_the_rest_next_time(
+    database: Database, sources: dict[str, FakeSource], now: datetime
+) -> None:
+    loaded = [len(load_prices(database, sources, clock=lambda: now, most=3).series) for _ in range(3)]
+    assert loaded == [3, 1, 0]

@@ -16,8 +16,11 @@ from analysis.intensity import breadth_of
 from jobs.cluster import Clusterer
 from models.articles import Article, Revision
 from models.database import Database
+from models.feeds import Feed, Fetch, FetchHour
 from models.migrations.versions.m0015_rollups_by_day import FILL_DAYS
+from models.migrations.versions.m0017_fetches_by_hour import FILL_HOURS
 from models.store.articles import add_articles
+from models.store.feeds import add_fetches
 from models.store.rollups import DAYS, ROLLUPS, VALUES, rebuild
 from models.store.sql import table_of
 from models.store.stories import (
@@ -25,6 +28,7 @@ from models.store.stories import (
     asset_tones,
     breadth_counts,
     breadth_frame,
+    fetch_counts,
     lead_frames,
     outlet_frames,
     story_frames,
@@ -246,3 +250,36 @@ def test_saying_it_twice_counts_it_once(database: Database, now: datetime) -> No
         save_tags(session, "fake@1", [(1, results[0])], now=now)
     with database.read() as session:
         assert rows(session) == before
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    visits=st.lists(st.tuples(st.integers(0, 60 * 30), st.sampled_from(["ok", "failed", "not_modified"])), min_size=1),
+    start=st.integers(-2, 30),
+    minutes=st.integers(0, 60 * 32),
+)
+def test_visits_are_counted_by_the_hour_to_the_instant(
+    database: Database, visits: list[tuple[int, str]], start: int, minutes: int
+) -> None:
+    with database.write() as session:
+        for table in (Fetch, FetchHour, Feed):
+            session.connection().execute(table_of(table).delete())
+        feed = Feed(url="https://a.example/", outlet="A", added_at=DAY, next_fetch_at=DAY)
+        session.add(feed)
+        session.flush()
+        told = [Fetch(feed_id=feed.id or 0, at=DAY + timedelta(minutes=at), outcome=said) for at, said in visits]
+        add_fetches(session, [visit.model_dump(exclude={"id"}) for visit in told])
+    begin, end = DAY + start * HOUR, DAY + timedelta(minutes=minutes)
+    within = [visit for visit in told if begin <= visit.at < end]
+    wanted = Counter(hour_of(visit.at) for visit in within)
+    answered = Counter(hour_of(visit.at) for visit in within if visit.outcome != "failed")
+    with database.read() as session:
+        found = fetch_counts(session, start=begin, end=end)
+        kept = session.execute(select(FetchHour.hour, FetchHour.attempts, FetchHour.answered)).all()
+    assert dict(zip(found["hour"], found["attempts"], strict=True)) == dict(wanted)
+    assert dict(zip(found["hour"], found["answered"], strict=True)) == {hour: answered[hour] for hour in wanted}
+    with database.write() as session:  # the migration fills them as they are kept
+        session.connection().execute(table_of(FetchHour).delete())
+        session.connection().exec_driver_sql(FILL_HOURS[session.get_bind().dialect.name])
+        again = session.execute(select(FetchHour.hour, FetchHour.attempts, FetchHour.answered)).all()
+    assert set(again) == set(kept)

@@ -29,6 +29,7 @@ from models.found import FoundArticle
 from models.prices import FoundBar, FoundPoint, Interval
 from models.reviews import Judgement, Review, SaidNarrative
 from models.store.articles import Batch, add_batches, remove_text
+from models.store.feeds import add_fetches
 from models.store.prices import add_bars, add_points
 from models.store.reviews import add_reviews, said_columns, to_audit, undo
 from models.store.sql import table_of
@@ -226,11 +227,13 @@ def _tell_together(database: Database, part: list[Known], feeds: dict[str, int],
             if isinstance(one.what, Brought)
         ]
         add_batches(session, batches)
-        session.add_all(
+        visits = [
             Fetch(feed_id=feeds[one.what.feed], at=one.at, outcome=one.what.outcome, entries_new=one.what.entries_new)
             for one in part
             if isinstance(one.what, Visited)
-        )
+        ]
+        if visits:
+            add_fetches(session, [visit.model_dump(exclude={"id"}) for visit in visits])
         at_once: dict[tuple[str, Interval], list[FoundBar]] = {}
         by_series: dict[str, list[FoundPoint]] = {}
         for one in part:

@@ -41,7 +41,7 @@ async def stream(
         )
     if last_event_id and last_event_id.isdecimal() and len(last_event_id) < len(str(MAX_ID)):
         after = int(last_event_id)
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    headers = {"Cache-Control": "private, no-cache", "X-Accel-Buffering": "no"}
     return EventSourceResponse(live.stream(after=after, kinds=kind or ()), headers=headers)
 
 

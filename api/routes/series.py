@@ -207,7 +207,7 @@ def once(request: Request, form: Format, work_out: Callable[[Session, datetime],
             return work_out(session, state.clock() if "as_of" in request.query_params else moment.now)
 
     written = state.remembered.get((request.url.path, request.url.query, form), ask)
-    headers = {"ETag": written.etag, "Cache-Control": "no-cache", "Vary": "Accept", **written.headers}
+    headers = {"ETag": written.etag, "Cache-Control": "private, no-cache", "Vary": "Accept", **written.headers}
     if written.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(written.body, media_type=MEDIA_TYPES[form], headers=headers)

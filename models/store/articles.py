@@ -34,6 +34,19 @@ def content_hash(found: FoundArticle) -> str:
     return hashlib.sha256("\0".join((found.title, found.summary, found.body)).encode()).hexdigest()[:32]
 
 
+def wordings_of(session: Session, found: Sequence[FoundArticle]) -> list[int | None]:
+    """The id of the revision that words each as it was found; None where it is not stored so, or was taken down."""
+    stored: dict[tuple[str, str], int] = {}
+    for part in chunks(list({article.identity for article in found})):
+        query = (
+            select(col(Article.identity), col(Revision.content_hash), col(Revision.id))
+            .join(Revision, col(Revision.article_id) == Article.id)
+            .where(col(Article.identity).in_(part), col(Article.removed_at).is_(None))
+        )
+        stored |= {(identity, wording): revision for identity, wording, revision in session.execute(query)}
+    return [stored.get((article.identity, content_hash(article))) for article in found]
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What one visit to a feed, or one part of an archive, brought."""

@@ -3,13 +3,14 @@
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlmodel import Session, col
 
 from models.articles import Article, Revision
 from models.events import Delivery, Event, EventLook, Webhook
 from models.prices import MacroPoint, PriceBar
 from models.reviews import Review
+from models.store.feeds import CLOCKS_DIFFER
 from models.store.sql import one_at_a_time
 from models.tags import Tagging
 
@@ -110,8 +111,7 @@ def queue(session: Session, event: Event, webhooks: Iterable[Webhook], *, now: d
 
 def is_due(session: Session, *, now: datetime) -> bool:
     """Whether anything waits that may be tried by now."""
-    due = col(Delivery.state) == "waiting", col(Delivery.next_attempt_at) <= now
-    return session.scalar(select(col(Delivery.id)).where(*due).limit(1)) is not None
+    return session.scalar(select(col(Delivery.id)).where(_is_due(now)).limit(1)) is not None
 
 
 def due(
@@ -121,12 +121,12 @@ def due(
 
     No other transaction is given the same ones until this one ends.
     """
-    waits = col(Delivery.state) == "waiting", col(Delivery.next_attempt_at) <= now
+    waits = _is_due(now)
     oldest = select(func.min(col(Delivery.id))).join(Webhook, col(Webhook.id) == col(Delivery.webhook_id))
-    oldest = oldest.where(*waits, col(Webhook.active), col(Webhook.id).not_in(beside)).group_by(col(Webhook.id))
+    oldest = oldest.where(waits, col(Webhook.active), col(Webhook.id).not_in(beside)).group_by(col(Webhook.id))
     query = (
         select(Delivery)
-        .where(col(Delivery.id).in_(oldest), *waits)
+        .where(col(Delivery.id).in_(oldest), waits)
         .order_by(col(Delivery.next_attempt_at), col(Delivery.id))
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -135,6 +135,14 @@ def due(
         (one, session.get_one(Webhook, one.webhook_id), session.get_one(Event, one.event_id))
         for one in session.scalars(query).all()
     ]
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """It waits, and may be tried by now; or it was queued, or tried, later than now: the clock has jumped back."""
+    later = now + CLOCKS_DIFFER
+    queued = select(col(Event.id)).where(col(Event.id) == col(Delivery.event_id), col(Event.recorded_at) > later)
+    jumped = or_(col(Delivery.last_attempt_at) > later, and_(col(Delivery.attempts) == 0, queued.exists()))
+    return and_(col(Delivery.state) == "waiting", or_(col(Delivery.next_attempt_at) <= now, jumped))
 
 
 def get_delivery(session: Session, delivery_id: int) -> tuple[Delivery, Webhook] | None:

@@ -1,22 +1,26 @@
 """Feeds and the record of each attempt to fetch them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, case, func, insert, or_, select, update
 from sqlmodel import Session, col
 
 from models.articles import Article
-from models.feeds import Feed, Fetch
-from models.store.sql import table_of, utc_hour
+from models.feeds import Feed, Fetch, FetchHour
+from models.store.rollups import hour_number
+from models.store.sql import chunks, insert_into, table_of, utc_hour
 
 VISITED = (
     "id url title etag last_modified last_fetched_at next_fetch_at last_status last_error failures interval_seconds "
     "floor_seconds body_hash moved_to moved_times retired_at"
 ).split()
 """The columns that a visit may change, after the id."""
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""Between machines, at most; what lies further ahead than that was noted before the clock jumped back."""
 
 
 def seed_feeds(session: Session, feeds: Sequence[Feed]) -> int:
@@ -37,16 +41,78 @@ def save_visits(session: Session, states: list[dict[str, Any]], fetches: list[di
     new = {name: bindparam(f"new_{name}", type_=table.c[name].type) for name in VISITED[1:]}
     rows = [{f"new_{name}": value for name, value in state.items()} for state in states]
     session.connection().execute(update(table).where(table.c.id == bindparam("new_id")).values(new), rows)
+    add_fetches(session, fetches)
+
+
+def add_fetches(session: Session, fetches: list[dict[str, Any]]) -> None:
+    """Keep the record of visits (the columns of Fetch), and count them by the hour."""
     session.connection().execute(insert(table_of(Fetch)), fetches)
+    hours: Counter[int] = Counter(hour_number(fetch["at"]) for fetch in fetches)
+    answered = Counter(hour_number(fetch["at"]) for fetch in fetches if fetch["outcome"] != "failed")
+    new, table = insert_into(session, FetchHour), table_of(FetchHour)
+    sums = {name: table.c[name] + new.excluded[name] for name in ("attempts", "answered")}
+    rows = [{"hour": hour, "attempts": count, "answered": answered[hour]} for hour, count in sorted(hours.items())]
+    session.connection().execute(new.on_conflict_do_update(index_elements=["hour"], set_=sums), rows)
 
 
-def due_feeds(session: Session, *, now: datetime, every: bool) -> Sequence[Feed]:
-    """Feeds whose next fetch is due, longest waiting first; with `every`, all that are neither removed nor retired."""
-    here = col(Feed.removed_at).is_(None), col(Feed.retired_at).is_(None)
-    query = select(Feed).where(*here).order_by(col(Feed.next_fetch_at), col(Feed.id))
-    if not every:
-        query = query.where(col(Feed.next_fetch_at) <= now)
-    return session.scalars(query).all()
+def due_feeds(session: Session, *, now: datetime, every: bool, longest: timedelta | None = None) -> Sequence[Feed]:
+    """Feeds whose next fetch is due, longest waiting first; with `every`, all that are neither removed nor retired.
+
+    One whose next fetch lies further ahead than the `longest` wait there is, or whose last one has not been yet, is due
+    too: the clock has jumped back.
+    """
+    return session.scalars(_due(now, every=every, longest=longest)).all()
+
+
+def claim_due(
+    session: Session,
+    *,
+    now: datetime,
+    every: bool,
+    longest: timedelta,
+    until: datetime,
+    only: int | None = None,
+) -> Sequence[Feed]:
+    """due_feeds, or `only` the one with this id if it is due; for nobody else they are due before `until`.
+
+    The feeds say when they were due. No other transaction is given the same ones until this one ends.
+    """
+    query = _due(now, every=every, longest=longest).with_for_update(skip_locked=not every)
+    if only is not None:
+        query = query.where(col(Feed.id) == only)
+    feeds = session.scalars(query).all()
+    hold(session, [feed.id or 0 for feed in feeds], until=until)
+    return feeds
+
+
+def hold(session: Session, feed_ids: Sequence[int], *, until: datetime) -> None:
+    """Let nobody else visit these feeds before then. What has read them from the session does not see it."""
+    table = table_of(Feed)
+    for part in chunks(feed_ids):
+        held = update(table).where(table.c.id.in_(part)).values(next_fetch_at=until)
+        session.connection().execute(held)
+
+
+def release(session: Session, feeds: Sequence[Feed]) -> None:
+    """These are due as they were when they were claimed: nobody visits them."""
+    table = table_of(Feed)
+    if feeds:
+        due = update(table).where(table.c.id == bindparam("feed")).values(next_fetch_at=bindparam("due"))
+        session.connection().execute(due, [{"feed": feed.id, "due": feed.next_fetch_at} for feed in feeds])
+
+
+def _due(now: datetime, *, every: bool, longest: timedelta | None) -> Any:
+    query = (
+        select(Feed)
+        .where(col(Feed.removed_at).is_(None), col(Feed.retired_at).is_(None))
+        .order_by(col(Feed.next_fetch_at), col(Feed.id))
+    )
+    if every:
+        return query
+    is_due: list[ColumnElement[bool]] = [col(Feed.next_fetch_at) <= now]
+    if longest is not None:
+        is_due += [col(Feed.next_fetch_at) > now + longest, col(Feed.last_fetched_at) > now + CLOCKS_DIFFER]
+    return query.where(or_(*is_due))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, select, update
 from sqlmodel import Session, col
 
 from models.derived import PricePoint
 from models.prices import FoundBar, FoundPoint, Interval, MacroPoint, PriceBar, Watch
-from models.store.sql import insert_new
+from models.store.feeds import CLOCKS_DIFFER
+from models.store.sql import insert_new, table_of
 
 
 @dataclass(slots=True)
@@ -237,3 +238,15 @@ def watches(session: Session) -> list[Watch]:
     """All of them, prices first."""
     order = col(Watch.kind).desc(), col(Watch.interval), col(Watch.id)
     return list(session.scalars(select(Watch).order_by(*order)))
+
+
+def is_due(watch: Watch, *, now: datetime) -> bool:
+    """Also if it was last tried at a time that has not been yet: the clock has jumped back."""
+    return watch.next_at <= now or (watch.tried_at is not None and watch.tried_at > now + CLOCKS_DIFFER)
+
+
+def claim_watch(session: Session, watch: Watch, *, until: datetime) -> bool:
+    """For nobody else it is due before then; False if another has claimed it since it was read."""
+    seen = col(Watch.id) == watch.id, col(Watch.next_at) == watch.next_at
+    claimed = session.connection().execute(update(table_of(Watch)).where(*seen).values(next_at=until))
+    return claimed.rowcount == 1

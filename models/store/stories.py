@@ -13,12 +13,12 @@ from sqlalchemy import ColumnElement, Table, and_, case, func, or_, select, true
 from sqlmodel import Session, SQLModel, col
 
 from models.articles import Article, Revision
-from models.feeds import Fetch
+from models.feeds import Fetch, FetchHour
 from models.reviews import StandingLabel
 from models.rollups import BreadthRollup, StoryRollup, ToneRollup
 from models.store.reviews import carried_labels
 from models.store.rollups import DAYS, EPOCH, KEYS, TONE_UNITS, VALUES, Cells, hour_number, lately
-from models.store.sql import month_start, table_of, utc_hour
+from models.store.sql import month_start, table_of
 from models.tags import Tagging
 
 Step = Literal["hour", "day"]
@@ -356,11 +356,15 @@ def count_read(session: Session, *, start: datetime, end: datetime, as_of: datet
 
 
 def fetch_counts(session: Session, *, start: datetime, end: datetime) -> pd.DataFrame:
-    """Attempts to fetch a feed by UTC hour: columns hour, attempts, answered."""
-    hour = utc_hour(col(Fetch.at))
+    """Attempts to fetch a feed by UTC hour: columns hour, attempts, answered. The start is a whole hour."""
+    last = end.replace(minute=0, second=0, microsecond=0)
+    hours = select(FetchHour).where(col(FetchHour.hour) >= hour_number(start), col(FetchHour.hour) < hour_number(last))
+    rows = [(one.hour, one.attempts, one.answered) for one in session.scalars(hours.order_by(col(FetchHour.hour)))]
     answered = func.sum(case((col(Fetch.outcome) == "failed", 0), else_=1))
-    query = select(hour, func.count(), answered).where(col(Fetch.at) >= start, col(Fetch.at) < end)
-    rows = [tuple(row) for row in session.execute(query.group_by(hour).order_by(hour))]
-    frame = pd.DataFrame(rows, columns=["hour", "attempts", "answered"])
-    frame["hour"] = pd.to_datetime(frame["hour"], utc=True).astype("datetime64[us, UTC]")
-    return frame.astype({"attempts": "int64", "answered": "int64"})
+    query = select(func.count(), answered).where(col(Fetch.at) >= max(start, last), col(Fetch.at) < end)
+    attempts, told = session.execute(query).one()
+    if attempts:
+        rows.append((hour_number(last), attempts, told))
+    frame = pd.DataFrame(rows, columns=["hour", "attempts", "answered"]).astype("int64")
+    frame["hour"] = _instants(frame["hour"])
+    return frame

@@ -74,41 +74,54 @@ class Cluster:
 
     def __init__(self, folder: Path, *, user: str = "postgres") -> None:
         self.port, self._folder, self._data = free_port(), folder, folder / "data"
-        (self._bin,) = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
+        self._bin = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
         self._as: list[str] = []
         folder.mkdir(exist_ok=True)
         if os.geteuid() == 0:
             self._as = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
             subprocess.run(["chown", "-R", user, str(folder)], check=True)
-        self._run("initdb", "-D", str(self._data), "-U", "storyshift", "-A", "trust")
+        initdb = [*self._as, str(self._bin / "initdb"), "-D", str(self._data), "-U", "storyshift", "-A", "trust"]
+        subprocess.run(initdb, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         self.url = f"postgresql://storyshift@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
-        own = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder}"
-        log = str(self._folder / "log")
-        self._run("pg_ctl", "-D", str(self._data), "-w", "-t", "120", "-l", log, "-o", own, "start")
+        """Returns when it takes connections. It is our own child: one that nobody waits for would keep its lock."""
+        words = [
+            "-D",
+            str(self._data),
+            "-p",
+            str(self.port),
+            "-k",
+            str(self._folder),
+            "-c",
+            "listen_addresses=127.0.0.1",
+        ]
+        with (self._folder / "log").open("a") as log:
+            command = [*self._as, str(self._bin / "postgres"), *words]
+            self._postmaster = subprocess.Popen(
+                command, cwd=self._folder, stdout=log, stderr=log, start_new_session=True
+            )
+        ready = [str(self._bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        while subprocess.run(ready, check=False).returncode:
+            if self._postmaster.poll() is not None:
+                raise SystemExit(f"PostgreSQL does not start: {(self._folder / 'log').read_text()[-2000:]}")
+            time.sleep(0.05)
 
     def stop(self) -> None:
-        self._run("pg_ctl", "-D", str(self._data), "-w", "-m", "fast", "stop")
+        """Whoever is connected is cut off."""
+        self._postmaster.send_signal(signal.SIGINT)
+        self._postmaster.wait(STOP_SECONDS)
 
     def kill(self) -> None:
         """The postmaster and all its processes, so that nobody is left to tidy up."""
-        postmaster = int((self._data / "postmaster.pid").read_text().split()[0])
-        os.kill(postmaster, signal.SIGSTOP)  # so that it starts no other meanwhile
-        all_of_them = [postmaster, *children(postmaster)]
-        for process in all_of_them:
+        self._postmaster.send_signal(signal.SIGSTOP)  # so that it starts no other meanwhile
+        others = children(self._postmaster.pid)
+        for process in (self._postmaster.pid, *others):
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-        while any(is_alive(process) for process in all_of_them):
+        self._postmaster.wait()
+        while any(is_alive(process) for process in others):
             time.sleep(0.01)
-
-    def _run(self, program: str, *words: str) -> None:
-        with (self._folder / "said").open("w+") as said:  # a pipe would stay open as long as PostgreSQL runs
-            command = [*self._as, str(self._bin / program), *words]
-            if subprocess.run(command, cwd=self._folder, check=False, stdout=said, stderr=said).returncode:
-                said.seek(0)
-                log = self._folder / "log"
-                raise SystemExit(f"{program} failed: {said.read()}{log.read_text()[-2000:] if log.exists() else ''}")
 
 
 def free_port() -> int:
@@ -371,8 +384,7 @@ class Town:
         for program in self.programs:
             if hasattr(program, "process"):
                 program.kill()
-        with suppress(SystemExit):
-            self.cluster.stop()
+        self.cluster.stop()
         self.outside.close()
 
     def count(self, sql: str) -> int:
@@ -699,6 +711,20 @@ def a_town(seed: int, tagger: str) -> Iterator[Town]:
             town.end()
 
 
+def until_enough() -> Event:
+    """Set by the first Ctrl-C or SIGTERM: no more kills, but all checks. The second one ends it."""
+    enough = Event()
+
+    def heard(*_: object) -> None:
+        for one in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(one, signal.default_int_handler)
+        enough.set()
+
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, heard)
+    return enough
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--moments", type=int, default=50)
@@ -714,11 +740,12 @@ def main() -> None:
         town.begin()
         if wait_until(lambda: all(worker.has_committed() for worker in town.workers), RECOVERY_SECONDS) is None:
             sys.exit("The workers never began.")
+        enough = until_enough()
         for number, victim in enumerate(victims, 1):
             time.sleep(rng.uniform(*BEFORE_SECONDS))
             tally.add(town, victim, killed(town, victim, rng))
             print(f"{number:3} {victim:9} {tally.last}", file=sys.stderr, flush=True)
-            if tally.wrong:
+            if tally.wrong or enough.is_set():
                 break
         if asked.gone:
             tally.wrong += gone(town, asked.gone)

@@ -13,13 +13,16 @@ import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from socket import create_connection
 from typing import Any
+from urllib.parse import urlsplit
 
 from config.settings import get_settings
 from jobs.backfill import Block, Plan, Told, read_blocks, tag_block, tagger_of
 from models.errors import ConfigError, StoryshiftError
 
 MIB = 1024**2
+ANSWERS_SECONDS = 10
 SETTINGS = ("tagger", "sentiment", "languages", "config_dir", "weights")
 """Those that a tagger on another machine goes by."""
 
@@ -97,6 +100,9 @@ def _start(ray: Any, workers: int) -> None:
         said |= {"address": "local", "include_dashboard": False, "num_cpus": workers + 1, "object_store_memory": memory}
         said |= {"_node_ip_address": "127.0.0.1", "_system_config": {"worker_niceness": 0}}
     try:
+        place = urlsplit(address if "://" in address else f"ray://{address}")
+        if place.hostname and place.port:  # Ray itself would ask in vain for minutes
+            create_connection((place.hostname, place.port), timeout=ANSWERS_SECONDS).close()
         with _silent_beginning():
             ray.init(**said)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:

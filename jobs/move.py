@@ -72,13 +72,11 @@ def backup(source: Database, file: Path, *, overwrite: bool = False, progress: T
 
 
 def _into_file(reading: Session, part: Path, name: str, progress: Told | None) -> int:
-    target = moving.begin_file(part)
     try:
-        return _copy(reading, target, name, progress)
+        with closing(moving.begin_file(part)) as target:
+            return _copy(reading, target, name, progress)
     except DatabaseUnavailable as error:
         raise BadFile(str(part), str(error)) from error
-    finally:
-        target.close()
 
 
 def restore(file: Path, url: str, *, progress: Told | None = None) -> list[Compared]:
@@ -199,6 +197,10 @@ def _refuse_file(source: Database, file: Path, overwrite: bool) -> None:
         raise BadFile(said, "is not a file.")
     if file.exists() and not overwrite:
         raise BadFile(said, "is there already; --overwrite puts the new backup in its place.")
+    for end in ("-wal", "-journal"):  # SQLite would take what stands in it for a part of the backup
+        beside = file.with_name(file.name + end)
+        if beside.exists() and beside.stat().st_size:
+            raise BadFile(said, f"has {beside.name} beside it: a database of that name is in use. Name another file.")
 
 
 @contextmanager

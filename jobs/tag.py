@@ -9,7 +9,7 @@ that one that kills its readers, or cannot be read, is set aside at last and kee
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from threading import Event, Thread
@@ -183,7 +183,7 @@ class _Alive:
         while not self._over.wait(BEAT_SECONDS):
             try:
                 with self._database.write() as session:
-                    tag_store.keep_alive(session, list(self.notes), now=self._clock())
+                    tag_store.keep_alive(session, self.notes.copy(), now=self._clock())
             except DatabaseUnavailable:
                 pass
             except Exception:
@@ -192,26 +192,18 @@ class _Alive:
 
 def _read(database: Database, tagger: Tagger, batch: Batch, clock: Callable[[], datetime], alive: _Alive) -> int:
     """How many of the batch were read."""
-    held = batch.note.id or 0
-    alive.notes.add(held)
-    read = 0
+    note, read = batch.note.id or 0, None
+    alive.notes.add(note)
     if not batch.one_by_one:
         try:
-            results = list(tagger.tag(_text(revision) for revision in batch.revisions))
-            pairs = [(revision.id or 0, result) for revision, result in zip(batch.revisions, results, strict=True)]
+            read = _tag(database, tagger, batch.revisions, note, clock)
         except StoryshiftError:
             raise
         except Exception as error:
             log.warning("could not read texts=%d tagger=%s: %s", len(batch.revisions), tagger.name, _said(error))
-            read = _read_one_by_one(database, tagger, batch, clock, alive)
-        else:
-            with database.write() as session:
-                tag_store.save_tags(session, tagger.name, pairs, now=clock())
-                tag_store.forget_notes(session, [held])
-            read = len(pairs)
-    else:
+    if read is None:
         read = _read_one_by_one(database, tagger, batch, clock, alive)
-    alive.notes.discard(held)
+    alive.notes.discard(note)
     return read
 
 
@@ -224,7 +216,7 @@ def _read_one_by_one(
             note = tag_store.begin_one(session, batch.note, revision.id or 0, now=clock())
         alive.notes.add(note)
         try:
-            (result,) = tagger.tag([_text(revision)])
+            read += _tag(database, tagger, [revision], note, clock)
         except StoryshiftError:
             raise
         except Exception as error:
@@ -239,13 +231,20 @@ def _read_one_by_one(
                 log.warning("set aside revision=%d tagger=%s: %s", *said)
             else:
                 log.warning("could not read revision=%d tagger=%s: %s", *said)
-        else:
-            with database.write() as session:
-                tag_store.save_tags(session, tagger.name, [(revision.id or 0, result)], now=clock())
-                tag_store.forget_notes(session, [note])
-            read += 1
         alive.notes.discard(note)
     return read
+
+
+def _tag(
+    database: Database, tagger: Tagger, revisions: Sequence[Revision], note: int, clock: Callable[[], datetime]
+) -> int:
+    """Read these revisions and keep what is said of them; the note that they are being read goes with it."""
+    results = list(tagger.tag(_text(revision) for revision in revisions))
+    pairs = [(revision.id or 0, result) for revision, result in zip(revisions, results, strict=True)]
+    with database.write() as session:
+        tag_store.save_tags(session, tagger.name, pairs, now=clock())
+        tag_store.forget_notes(session, [note])
+    return len(pairs)
 
 
 def _said(error: Exception) -> str:

@@ -66,6 +66,11 @@ class BadRow(BadFile):
     def __init__(self, path: str, line: int, reason: str) -> None:
         super().__init__(f"{path}, line {line}", reason)
         self.line = line
+        self._told = path, line, reason
+
+    def __reduce__(self) -> tuple[type["BadRow"], tuple[str, int, str]]:
+        """Reports are copied with the rows that they refuse."""
+        return BadRow, self._told
 
 
 class NotFound(StoryshiftError):

@@ -35,7 +35,7 @@ def move(
     with progress("moving", "rows") as told:
         compared = move_all(source, target, progress=told)
     _report(compared, form)
-    _seconds(began, compared, f"{target} holds what {source} holds")
+    _end(began, compared, f"{target} holds what {source} holds")
 
 
 def backup(
@@ -51,7 +51,7 @@ def backup(
     with progress("writing", "rows") as told:
         compared = write(source, file, overwrite=overwrite, progress=told)
     _report(compared, form)
-    _seconds(began, compared, f"{file} holds what {source} held when it began")
+    _end(began, compared, f"{file} holds what {source} held when it began")
 
 
 def restore(
@@ -66,7 +66,7 @@ def restore(
     with progress("restoring", "rows") as told:
         compared = bring(file, get_settings().database_url, progress=told)
     _report(compared, form)
-    _seconds(began, compared, f"The database of STORYSHIFT_DATABASE_URL holds what {file} holds")
+    _end(began, compared, f"The database of STORYSHIFT_DATABASE_URL holds what {file} holds")
 
 
 def _source() -> "Database":
@@ -108,7 +108,7 @@ def _report(compared: "list[Compared]", form: TextFormat) -> None:
         put_json([asdict(one) for one in compared])
 
 
-def _seconds(began: datetime, compared: "list[Compared]", done: str) -> None:
+def _end(began: datetime, compared: "list[Compared]", done: str) -> None:
     from jobs.move import sentence
 
     wrong = [one for one in compared if one.differs_at]

@@ -217,6 +217,13 @@ def test_one_bad_file_does_not_stop_the_others(shell: Shell, tmp_path: Path) -> 
     assert [report["new"] for report in json.loads(out)] == [1, 1]
 
 
+def test_refused_rows_stand_in_the_report_as_json(shell: Shell) -> None:
+    rows = '{"published_at": "2020-03-09", "title": "Gold rises"}\n{"title": "When?"}\n'
+    (shell.folder / "half.jsonl").write_text(rows)
+    (report,) = json.loads(shell("import", "news", "half.jsonl", "--format", "json")[0])
+    assert (report["new"], report["refused"]) == (1, [{"line": 2, "reason": "has no published_at."}])
+
+
 def test_a_locked_database_is_a_sentence(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps(NEWS[0]))
     holder = sqlite3.connect(tmp_path / "storyshift.db", isolation_level=None)

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,11 @@ import yaml
 from conftest import POSTGRES, REQUIRED
 from fakes import FeedServer, Page, rss
 
-from config.settings import Settings
+from config.settings import Settings, get_settings
+from jobs.heartbeat import beat
+from models.database import Database
+from models.errors import BadInput, ConfigError, NotAllowed
+from services.keys import bring_key, check_key
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
@@ -298,3 +303,97 @@ def tagged_titles(api: httpx.Client) -> list[str]:
     answer = api.get("/v1/articles", params={"narrative": "safe_haven"})
     assert answer.status_code == 200, answer.text
     return [row["title"] for row in answer.json()["data"]]
+
+
+# -- secrets from files -----------------------------------------------------------------------------------------------
+
+
+def test_the_password_of_the_database_comes_from_its_file_and_is_shown_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "password").write_text("a b/@:%é\n", encoding="utf-8")
+    monkeypatch.setenv("STORYSHIFT_DATABASE_PASSWORD_FILE", str(tmp_path / "password"))
+    monkeypatch.setenv("STORYSHIFT_DATABASE_URL", "postgresql://anna@db:5433/name?sslmode=require")
+    found = Database(get_settings().database_url)
+    assert (found.url.username, found.url.password, found.url.host, found.url.port) == ("anna", "a b/@:%é", "db", 5433)
+    assert (found.url.database, found.url.query["sslmode"]) == ("name", "require")
+    for shown in (str(found), str(get_settings())):
+        assert "a b" not in shown
+        assert "a%20b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("url", "held", "said"),
+    [
+        ("postgresql://anna@db/name", None, "cannot be read: No such file or directory"),
+        ("postgresql://anna@db/name", b"\xff\xfe", "cannot be read: it is not text"),
+        ("postgresql://anna@db/name", b" \n", "must hold a password"),
+        ("postgresql://db/name", b"word", "must name a user without one"),
+        ("postgresql://anna:other@db/name", b"word", "must name a user without one"),
+        ("sqlite:///storyshift.db", b"word", "must name a user without one"),
+    ],
+)
+def test_a_password_file_that_cannot_be_used_is_said_in_one_sentence(
+    url: str, held: bytes | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if held is not None:
+        (tmp_path / "password").write_bytes(held)
+    monkeypatch.setenv("STORYSHIFT_DATABASE_PASSWORD_FILE", str(tmp_path / "password"))
+    monkeypatch.setenv("STORYSHIFT_DATABASE_URL", url)
+    with pytest.raises(ConfigError, match=said) as raised:
+        get_settings()
+    assert "word" not in str(raised.value).replace("password", "").replace("PASSWORD", "")
+
+
+SECRET, OTHER = "ss_" + "a" * 40, "ss_" + "b" * 40
+
+
+def test_a_key_whose_secret_is_given_is_made_once_and_another_secret_takes_its_place(
+    database: Database, now: datetime
+) -> None:
+    def bring(secret: str, name: str = "compose") -> bool:
+        with database.write() as session:
+            return bring_key(session, name, secret, now=now)
+
+    def opens(secret: str) -> bool:
+        with database.read() as session:
+            try:
+                return check_key(session, secret).name == "compose"
+            except NotAllowed:
+                return False
+
+    assert [bring(SECRET), bring(SECRET)] == [True, False]
+    assert (opens(SECRET), opens(OTHER)) == (True, False)
+    assert bring(OTHER)
+    assert (opens(SECRET), opens(OTHER)) == (False, True)
+    for secret, name, said in (
+        (SECRET, "compose", "was revoked"),
+        (OTHER, "another", "is that of the key compose"),
+        ("ss_short", "compose", "at least 32"),
+        ("b" * 40, "compose", "must be ss_"),
+        ("", "compose", "must be ss_"),
+    ):
+        with pytest.raises(BadInput, match=said) as raised:
+            bring(secret, name)
+        assert not secret or secret not in str(raised.value)
+    assert opens(OTHER)
+
+
+def test_a_heartbeat_is_the_age_of_a_file_where_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beat()
+    monkeypatch.setattr(get_settings(), "heartbeat_file", tmp_path / "heartbeat")
+    how, check = SERVICES["worker"]["healthcheck"]["test"]
+    assert how == "CMD-SHELL"
+
+    def healthy() -> bool:
+        about = {"PATH": os.environ["PATH"], "STORYSHIFT_HEARTBEAT_FILE": str(tmp_path / "heartbeat")}
+        return subprocess.run(["sh", "-c", check], env=about, capture_output=True, check=False).returncode == 0
+
+    assert not healthy()
+    beat()
+    assert healthy()
+    old = time.time() - 300
+    os.utime(tmp_path / "heartbeat", (old, old))
+    assert not healthy()
+    beat()
+    assert healthy()

@@ -586,6 +586,14 @@ def test_a_file_that_is_there_is_kept_unless_told_otherwise(record: Database, tm
         backup(record, tmp_path / "nowhere" / "a.backup")
 
 
+def test_a_database_in_use_is_not_overwritten(record: Database, empty: Database, tmp_path: Path) -> None:
+    with empty.write() as session:
+        session.add(Feed(url="https://b.example/", outlet="B", added_at=NOW, next_fetch_at=NOW))
+    with pytest.raises(BadFile, match=r"storyshift\.db-wal beside it"):
+        backup(record, tmp_path / "storyshift.db", overwrite=True)
+    assert len(held(empty)["feeds"]) == 1
+
+
 def test_a_backup_that_is_stopped_leaves_the_older_one_and_nothing_else(
     record: Database, postgresql: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -642,12 +650,16 @@ def small(most: int) -> Callable[[], None]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [("backup", "a.backup", "--overwrite"), ("move", "--to", "sqlite:///other.db")])
+@pytest.mark.parametrize(
+    ("words", "most"),
+    [(("backup", "a.backup", "--overwrite"), 400_000), (("move", "--to", "sqlite:///other.db"), 1_000_000)],
+)
 def test_a_full_disk_is_said_in_one_sentence(
     shell: Shell,  # noqa: F811
     record: Database,
     database: Database,
     words: tuple[str, ...],
+    most: int,
 ) -> None:
     source = fill(database, record)
     (shell.folder / "a.backup").write_text("older")
@@ -656,7 +668,7 @@ def test_a_full_disk_is_said_in_one_sentence(
         env=shell.environment | {"STORYSHIFT_DATABASE_URL": address(source)},
         cwd=shell.folder,
         stderr=subprocess.PIPE,
-        preexec_fn=small(1_000_000),
+        preexec_fn=small(most),
     ) as process:
         _, said = process.communicate(timeout=120)
     err = said.decode()

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from models.database import Database
 from models.errors import ConfigError, DatabaseUnavailable
 from models.store.articles import add_articles, remove_text
 from models.store.tags import DEAD_AFTER, count_untagged, set_aside, untagged
-from models.tags import TagAttempt, Tagged, Tagging, Text
+from models.tags import AssetScore, TagAttempt, Tagged, Tagging, Text
 
 AT = datetime(2026, 11, 20, 9, tzinfo=UTC)
 LATER = DEAD_AFTER + timedelta(seconds=1)
@@ -169,6 +170,18 @@ def test_a_tagger_that_leaves_results_out_is_found_out(database: Database) -> No
     keep(database, titles(5))
     assert tag(database, Forgetful()) == 4
     assert [note.first_id for note in notes(database)] == [3]
+
+
+def test_a_text_of_which_the_tagger_says_what_cannot_be_kept_is_set_aside(database: Database) -> None:
+    class Odd(Tagger):
+        def tag(self, texts: Iterable[Text]) -> Iterator[Tagged]:
+            for told in super().tag(texts):
+                yield replace(told, assets=(AssetScore("XAU", 9.0, 1.0, ()),)) if told.id == "3" else told
+
+    keep(database, titles(5))
+    assert [tag(database, Odd(), AT + minute * LATER) for minute in range(3)] == [4, 0, 0]
+    (note,) = notes(database)
+    assert (note.first_id, note.set_aside_at) == (3, AT + 2 * LATER)
 
 
 def test_ctrl_c_leaves_no_note_and_the_same_again_reads_the_rest(database: Database) -> None:

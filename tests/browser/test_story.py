@@ -269,8 +269,6 @@ def test_two_shares_have_their_bands_and_of_more_the_one_that_is_pointed_at(serv
     banded(page, "debasement")  # its chip has the focus
     page.locator("#legend [data-line=liquidity]").hover()
     banded(page, "liquidity")
-    page.mouse.move(*pointed(page, 0.8, 0.05))  # the planted panic is the highest by far
-    banded(page, "safe_haven")
 
 
 def test_a_range_that_ends_after_the_news_asks_what_moved_theta_where_it_last_spoke(

@@ -129,12 +129,18 @@ class Database:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         config.set_main_option("path_separator", "os")
-        head = ScriptDirectory.from_config(config).get_current_head()
+        known = ScriptDirectory.from_config(config)
+        head = known.get_current_head()
         with self._translated():
             with self.engine.connect() as connection:
                 found = MigrationContext.configure(connection).get_current_revision()
                 if found == head:
                     return False
+                if found not in (None, *(one.revision for one in known.walk_revisions())):
+                    raise ConfigError(
+                        f"The database {self} is of a newer version of Storyshift (schema {found}; this one knows "
+                        f"{head}). Use that version, or restore a backup that this one made."
+                    )
             # SQLite changes a table by making it anew, which those that refer to it would forbid
             with (
                 self.engine.execution_options(writes=True).connect() as connection,

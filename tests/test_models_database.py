@@ -33,6 +33,16 @@ def test_the_migrations_build_just_what_the_models_declare(database: Database) -
         assert indexes == {str(index.name) for index in table.indexes}, table.name
 
 
+def test_a_record_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/newer.db"
+    database = Database.open(url)
+    with database.write() as session:
+        session.connection().exec_driver_sql("update alembic_version set version_num = '9999'")
+    with pytest.raises(ConfigError, match="of a newer version of Storyshift .schema 9999; this one knows "):
+        database.migrate()
+    database.close()
+
+
 OLD_ROWS = """
 insert into feeds (id, url, outlet, kind, language, verified, title, added_at, next_fetch_at, failures)
   values (1, 'https://a.org/', 'A', 'general', 'en', 'never', '', '2026-01-01', '2026-01-01', 0);

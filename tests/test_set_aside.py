@@ -181,7 +181,7 @@ def test_a_text_of_which_the_tagger_says_what_cannot_be_kept_is_set_aside(databa
     keep(database, titles(5))
     assert [tag(database, Odd(), AT + minute * LATER) for minute in range(3)] == [4, 0, 0]
     (note,) = notes(database)
-    assert (note.first_id, note.set_aside_at) == (3, AT + 2 * LATER)
+    assert (note.first_id, note.set_aside_at) == (3, AT + LATER)
 
 
 def test_ctrl_c_leaves_no_note_and_the_same_again_reads_the_rest(database: Database) -> None:

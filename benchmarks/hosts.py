@@ -155,8 +155,11 @@ class Country(Town):
         self.refused, self.broken, self._over = {"feeds made due": 0, "archive": 0}, [], Event()
 
     def begin(self) -> None:
-        for program in self.programs:
-            program.start()
+        self.b.start()
+        if wait_until(lambda: bool(self.count("select count(*) from procrastinate_workers")), RECOVERY_SECONDS) is None:
+            sys.exit(f"b does not begin:\n{self.b.log.read_text()}")
+        self.number_of_b = self.number_of_latest()
+        self.c.start()
         loads: tuple[tuple[str, Callable[[], None]], ...] = (
             ("feeds made due", self._make_due),
             ("archive", self._archive),
@@ -173,6 +176,17 @@ class Country(Town):
     def rows(self, sql: str, **given: object) -> list[sa.Row]:
         with self.database.engine.connect() as connection:
             return list(connection.execute(sa.text(sql), given))
+
+    def number_of_latest(self) -> int:
+        """Of the worker that has said last that it lives; the queue tells nothing of hosts."""
+        return int(self.rows("select id from procrastinate_workers order by last_heartbeat desc limit 1")[0].id)
+
+    def jobs_of_c(self) -> list[sa.Row]:
+        return self.rows(
+            "select id, task_name from procrastinate_jobs where status = 'doing' and worker_id <> :worker"
+            " and task_name in ('feed', 'tag', 'stories')",
+            worker=self.number_of_b,
+        )
 
     def connections(self, host: str) -> int:
         """That the database believes in."""
@@ -196,29 +210,16 @@ class Cut:
     back: float
 
 
-def jobs_of_others(country: Country, worker: int) -> list[sa.Row]:
-    return country.rows(
-        "select id, task_name, attempts from procrastinate_jobs"
-        " where status = 'doing' and worker_id is distinct from :worker and task_name in ('feed', 'tag', 'stories')",
-        worker=worker,
-    )
-
-
-def worker_of_b(country: Country) -> int:
-    """Its name in the queue, which tells nothing of hosts: the one that lives while c's process is not there yet."""
-    return int(country.rows("select id from procrastinate_workers order by last_heartbeat desc limit 1")[0].id)
-
-
-def cut(country: Country, b: int, away: float) -> tuple[Cut | None, int, str]:
-    """Cuts c while it is at a job and heals after `away` seconds. Also who b is in the queue then; what went wrong."""
+def cut(country: Country, away: float) -> Cut | str:
+    """Cuts c while it is at a job, and heals after `away` seconds. What went wrong, where it did."""
     found: list[sa.Row] = []
 
-    def c_is_at_something() -> bool:
-        found[:] = jobs_of_others(country, b)
+    def is_at_something() -> bool:
+        found[:] = country.jobs_of_c()
         return bool(found)
 
-    if wait_until(c_is_at_something, RECOVERY_SECONDS) is None:
-        return None, b, "c was at nothing"
+    if wait_until(is_at_something, RECOVERY_SECONDS) is None:
+        return "c was at nothing"
     run("ip", "link", "set", "to-c", "down")
     began, articles = time.monotonic(), country.count("select count(*) from articles where origin = 'live'")
     numbers = [row.id for row in found]
@@ -237,15 +238,14 @@ def cut(country: Country, b: int, away: float) -> tuple[Cut | None, int, str]:
                 pause, last, place = max(pause, time.monotonic() - last), time.monotonic(), country.b.place()
         pause = max(pause, time.monotonic() - last)
         stored = country.count("select count(*) from articles where origin = 'live'") - articles
-        b = worker_of_b(country)
+        country.number_of_b = country.number_of_latest()
     finally:
         run("ip", "link", "set", "to-c", "up")
     place = country.c.place()
     back = wait_until(lambda: country.c.has_committed(place), RECOVERY_SECONDS)
     if done is None or back is None:
-        return None, b, "what c was at was not done" if done is None else "c did not come back"
-    never = float("inf")
-    return Cut("+".join(row.task_name for row in found), let_go or never, done, pause, stored, back), b, ""
+        return "what c was at was not done" if done is None else "c did not come back"
+    return Cut("+".join(row.task_name for row in found), let_go or float("inf"), done, pause, stored, back)
 
 
 def tell(cuts: list[Cut]) -> None:
@@ -273,17 +273,18 @@ def inside(asked: argparse.Namespace) -> None:
             country.begin()
             if wait_until(lambda: all(one.has_committed() for one in country.programs), RECOVERY_SECONDS) is None:
                 sys.exit("The workers never began.\n" + country.b.log.read_text() + country.c.log.read_text())
-            b = _who_is_b(country)
             for number in range(1, asked.cuts + 1):
                 time.sleep(rng.uniform(*BEFORE_SECONDS))
-                found, b, why = cut(country, b, asked.away)
-                cuts += [found] if found else []
-                wrong += [why] if why else []
+                found = cut(country, asked.away)
+                if isinstance(found, Cut):
+                    cuts.append(found)
+                else:
+                    wrong.append(f"cut {number}: {found}")
                 says = country.outside.says_stored()
                 entries, again = held(country)
                 lost = len(says - entries)
                 wrong += [f"cut {number}: {lost} lost, {again} twice"] if lost or again else []
-                print(f"{number} {found or why}; {len(entries):,} entries", file=sys.stderr, flush=True)
+                print(f"{number} {found}; {len(entries):,} entries", file=sys.stderr, flush=True)
             wrong += ended_by_themselves(country)
             seconds = drained(country)
             if seconds is None:
@@ -293,13 +294,13 @@ def inside(asked: argparse.Namespace) -> None:
                 wrong.append(f"{country.outside.together} visits to a feed while another was under way")
             if cuts:
                 tell(cuts)
-            visits = country.count("select count(*) from fetches")
+            articles, visits = (country.count(f"select count(*) from {table}") for table in ("articles", "fetches"))  # noqa: S608
             print(
-                f"{country.count('select count(*) from articles'):,} articles; {visits:,} visits of "
+                f"{articles:,} articles; {visits:,} visits of "
                 f"{country.outside.visits:,} were stored, no feed waited longer than "
                 f"{max(country.outside.waited):.0f} s; all done {seconds or 0:.0f} s after"
             )
-            if wrong or asked.logs:
+            if wrong:
                 for program in country.programs:
                     print(f"--- {program.name}\n{program.log.read_text()[-6000:]}", file=sys.stderr)
         finally:

@@ -4,11 +4,13 @@
 
 Each host is a network namespace, joined by a bridge: host a has PostgreSQL and slow feeds that show new entries all the
 time, beside an archive that grows; b and c have `storyshift worker --threads 1`. Again and again, while c is at a job,
-its link is cut for so many seconds: nobody is told, both ends of its connections are half open. Told are how long it
-takes until the database has let go of c, until what c was at is done by b, what b stores meanwhile, and, healed, until
-c has stored something again. Then nothing new is shown, and all that benchmarks/faults.py looks at is looked at:
-nothing lost or there twice, one tagging of each wording, no feed visited by both at once, rollups as a rebuilding has
-them. Exit code 1 otherwise. The namespaces are taken away in the end, whatever happens.
+its link is cut for so many seconds: nobody is told, both ends of its connections are half open. Every second time a
+process on c holds, in a transaction that is not ended, the lock that all who find copies or store tags wait for.
+
+Told are how long it takes until the database has let go of c, until what c was at is done by b, what b stores
+meanwhile, and, healed, until c has stored something again. Then nothing new is shown, and all that benchmarks/faults.py
+looks at is looked at: nothing lost or there twice, one tagging of each wording, no feed visited by both at once,
+rollups as a rebuilding has them. Exit code 1 otherwise. The namespaces are taken away in the end, whatever happens.
 """
 
 import argparse
@@ -20,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -54,6 +56,16 @@ FEEDS = 16
 """As many as one worker alone can visit as often as they are looked for."""
 BEFORE_SECONDS = (8.0, 15.0)
 """Between c's return and the next cut."""
+
+HOLDER = """
+import sys, time
+from models.database import Database
+from models.store.sql import one_at_a_time
+with Database(sys.argv[1], busy_seconds=120).write() as session:
+    one_at_a_time(session, "stories")
+    print("held", flush=True)
+    time.sleep(3_600)
+"""
 
 
 # -- the hosts --------------------------------------------------------------------------------------------------------
@@ -125,6 +137,19 @@ class HostWorker(Program):
 
     def place(self) -> int:
         return len(self.log.read_text())
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Another process on this host holds the lock."""
+        words = ["ip", "netns", "exec", self._space, sys.executable, "-c", HOLDER]
+        words.append(self._environment["STORYSHIFT_DATABASE_URL"])
+        path = os.pathsep.join(one for one in sys.path if one)
+        with subprocess.Popen(words, stdout=subprocess.PIPE, env=self._environment | {"PYTHONPATH": path}) as holder:
+            try:
+                next(iter(holder.stdout or ()))  # it says so
+                yield
+            finally:
+                holder.kill()
 
 
 class Country(Town):
@@ -210,8 +235,13 @@ class Cut:
     back: float
 
 
-def cut(country: Country, away: float) -> Cut | str:
+def cut(country: Country, away: float, *, holds: bool) -> Cut | str:
     """Cuts c while it is at a job, and heals after `away` seconds. What went wrong, where it did."""
+    with country.c.holding() if holds else nullcontext():
+        return _cut(country, away, "holds the lock: " if holds else "")
+
+
+def _cut(country: Country, away: float, first: str) -> Cut | str:
     found: list[sa.Row] = []
 
     def is_at_something() -> bool:
@@ -245,7 +275,7 @@ def cut(country: Country, away: float) -> Cut | str:
     back = wait_until(lambda: country.c.has_committed(place), RECOVERY_SECONDS)
     if done is None or back is None:
         return "what c was at was not done" if done is None else "c did not come back"
-    return Cut("+".join(row.task_name for row in found), let_go or float("inf"), done, pause, stored, back)
+    return Cut(first + "+".join(row.task_name for row in found), let_go or float("inf"), done, pause, stored, back)
 
 
 def tell(cuts: list[Cut]) -> None:
@@ -275,7 +305,7 @@ def inside(asked: argparse.Namespace) -> None:
                 sys.exit("The workers never began.\n" + country.b.log.read_text() + country.c.log.read_text())
             for number in range(1, asked.cuts + 1):
                 time.sleep(rng.uniform(*BEFORE_SECONDS))
-                found = cut(country, asked.away)
+                found = cut(country, asked.away, holds=number % 2 == 0)
                 if isinstance(found, Cut):
                     cuts.append(found)
                 else:

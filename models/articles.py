@@ -51,6 +51,18 @@ class Article(SQLModel, table=True):
     """When its text was taken down; what was counted stays counted."""
 
 
+class Tally(SQLModel, table=True):
+    """How many articles and wordings there are by language, in small letters, and how many each tagger has read."""
+
+    __tablename__ = "tallies"
+
+    of: str = Field(primary_key=True)
+    """articles, revisions, taggings."""
+    key: str = Field(primary_key=True)
+    """The language, or the tagger."""
+    n: int
+
+
 class Guid(SQLModel, table=True):
     """A guid under which an article with an address was first found."""
 

@@ -25,6 +25,11 @@ BUSY_SECONDS = 10
 """How long a writer waits for another before giving up."""
 POOL = 20
 """Connections that are kept open once they were needed: to open one takes longer than most questions."""
+SILENT = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
+"""By libpq's names: a connection whose other end says nothing, as its link was cut, is given up after some 25 s."""
+SILENT_THERE = " ".join(f"-c{'' if name.startswith('tcp') else 'tcp_'}{name}={value}" for name, value in SILENT.items())
+"""The same said to the server, which else keeps the locks of who was cut off: for two hours, as Linux has it."""
+CONNECT_SECONDS = 10
 AWAY = ("08", "28", "3D", "53", "57")
 """Classes of PostgreSQL's error codes that mean the server, and not the statement: connection, access, resources."""
 DISK_FULL = ("53100", "database or disk is full", "disk I/O error")
@@ -68,7 +73,9 @@ class Database:
     @property
     def libpq_arguments(self) -> dict[str, Any]:
         """What leads to the database, password and all, for what talks to PostgreSQL by itself."""
-        return self.url.translate_connect_args(username="user", database="dbname") | dict(self.url.query)
+        where = self.url.translate_connect_args(username="user", database="dbname") | dict(self.url.query)
+        own = self.url.query.get("options", "")
+        return where | self._patience | {"options": f"{SILENT_THERE} {own}"}
 
     @property
     def is_sqlite(self) -> bool:
@@ -83,7 +90,14 @@ class Database:
         if self.is_sqlite:
             return {"timeout": busy_seconds}
         own = str(self.url.query.get("options", ""))
-        return {"connect_timeout": 10, "options": f"{own} -ctimezone=UTC -clock_timeout={int(busy_seconds * 1000)}"}
+        ours = f"{SILENT_THERE} {own} -ctimezone=UTC -clock_timeout={int(busy_seconds * 1000)}"
+        return self._patience | {"options": ours}
+
+    @property
+    def _patience(self) -> dict[str, Any]:
+        """How long a silent server is waited for, as the address says it where it does."""
+        usual = {"connect_timeout": CONNECT_SECONDS} | SILENT
+        return {name: self.url.query.get(name, value) for name, value in usual.items()}
 
     @contextmanager
     def read(self) -> Iterator[Session]:

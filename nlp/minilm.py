@@ -68,6 +68,8 @@ class Encoder:
         import onnxruntime
 
         self._at_once = threads or cpu_count() or 1
+        if threads == 1:
+            environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the tokenizer takes all cores otherwise
         folder = folder or weights_folder()
         self._folder = folder
         self.card: dict[str, Any] = json.loads((folder / "card.json").read_text())

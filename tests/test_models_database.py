@@ -2,6 +2,7 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic import command
 from alembic.config import Config
@@ -142,3 +143,25 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"certainly not a database" * 100)
     with pytest.raises(DatabaseUnavailable, match="not a database"):
         Database.open(f"sqlite:///{tmp_path}/x.db")
+
+
+def test_whoever_is_silent_is_given_up_by_both_ends_of_a_connection(request: pytest.FixtureRequest) -> None:
+    database: Database = request.getfixturevalue("_postgresql")
+    searched = database.url.query["options"].partition("search_path=")[2].split()[0]
+    with database.engine.connect() as one, psycopg.connect(**database.libpq_arguments) as other:
+        for connection in (one.connection.driver_connection, other):
+            told = connection.info.get_parameters()
+            assert {told["keepalives_idle"], told["tcp_user_timeout"], told["connect_timeout"]} == {"10", "25000"}
+            shown = [
+                connection.execute(f"show {name}").fetchone()[0]
+                for name in ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
+            ]
+            assert shown == ["10", "5", "3"]
+            assert connection.execute("show tcp_user_timeout").fetchone() == ("25000",)
+            assert connection.execute("show search_path").fetchone() == (searched,)
+
+
+def test_an_address_that_says_after_which_silence_is_heard() -> None:
+    arguments = Database("postgresql://h/x?keepalives_idle=99&options=-ctcp_keepalives_idle=98").libpq_arguments
+    assert (arguments["keepalives_idle"], arguments["keepalives_count"]) == ("99", 3)
+    assert arguments["options"].endswith("-ctcp_keepalives_idle=98")  # the last one counts

@@ -14,11 +14,12 @@ from sqlmodel import Session, SQLModel, col, select
 
 from analysis.intensity import breadth_of
 from jobs.cluster import Clusterer
-from models.articles import Article, Revision
+from models.articles import Article, Revision, Tally
 from models.database import Database
 from models.feeds import Feed, Fetch, FetchHour
 from models.migrations.versions.m0015_rollups_by_day import FILL_DAYS
 from models.migrations.versions.m0017_fetches_by_hour import FILL_HOURS
+from models.migrations.versions.m0018_tallies import FILL
 from models.store.articles import add_articles
 from models.store.feeds import add_fetches
 from models.store.rollups import DAYS, ROLLUPS, VALUES, rebuild
@@ -239,6 +240,29 @@ def test_the_migration_fills_the_days_as_they_are_kept(database: Database) -> No
             session.connection().exec_driver_sql(summed)
     with database.read() as session:
         assert rows(session) == before
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(told=arrivals, parts=st.integers(1, 3))
+def test_the_tallies_are_what_a_count_would_say(
+    database: Database, told: list[tuple[int, str, int, int, bool]], parts: int
+) -> None:
+    store(database, told, parts=parts)
+    german = [
+        replace(found_article("Gold steigt", DAY, identity=f"g{n}", outlet="D"), language="de-AT") for n in range(3)
+    ]
+    with database.write() as session:
+        add_articles(session, [*german, german[0]], now=DAY + timedelta(days=20))
+        kept = tallies(session)
+        session.connection().execute(table_of(Tally).delete())
+        for filled in FILL:
+            session.connection().exec_driver_sql(filled)
+        assert kept == tallies(session)
+        assert kept["articles", "de-at"] == 3
+
+
+def tallies(session: Session) -> dict[tuple[str, str], int]:
+    return {(one.of, one.key): one.n for one in session.exec(select(Tally))}
 
 
 def test_saying_it_twice_counts_it_once(database: Database, now: datetime) -> None:

@@ -18,6 +18,7 @@ from models.found import FoundArticle
 from models.store.reviews import carries, names_asset
 from models.store.search import Search, forget_words, holds
 from models.store.sql import chunks, insert_new, new_ids, one_at_a_time, table_of
+from models.store.tallies import tally, total
 from models.tags import AssetMention, NarrativeTag
 
 
@@ -82,6 +83,7 @@ def add_batches(session: Session, batches: Sequence[Batch]) -> list[Added]:
     known |= _insert_articles(session, list(fresh.values()))
     first_wording = set(fresh)
     revisions: list[dict[str, Any]] = []
+    languages: list[str] = []
     sightings: list[dict[str, Any]] = []
     result = [Added() for _ in batches]
     for batch, added in zip(batches, result, strict=True):
@@ -98,6 +100,7 @@ def add_batches(session: Session, batches: Sequence[Batch]) -> list[Added]:
             first_wording.discard(article.identity)
             added.new += is_new
             added.revised += not is_new
+            languages.append(kept.language)
             revisions.append(
                 {
                     "article_id": kept.id,
@@ -109,26 +112,31 @@ def add_batches(session: Session, batches: Sequence[Batch]) -> list[Added]:
                 }
             )
     insert_new(session, Revision, revisions)
+    tally(session, "revisions", languages)
     _add_sightings(session, sightings)
     return result
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """An article that is stored: the feed that brought it first, and whether it was taken down."""
+    """An article that is stored: the feed that brought it first, its language, and whether it was taken down."""
 
     id: int
     feed_id: int | None
+    language: str
     removed: bool = False
+
+
+STORED = col(Article.id), col(Article.feed_id), col(Article.language), col(Article.removed_at)
 
 
 def _known(session: Session, identities: list[str]) -> dict[str, _Known]:
     """Those that are stored, by identity."""
     found: dict[str, _Known] = {}
     for part in chunks(identities):
-        query = select(col(Article.identity), col(Article.id), col(Article.feed_id), col(Article.removed_at))
-        for identity, article_id, feed_id, removed_at in session.execute(query.where(col(Article.identity).in_(part))):
-            found[identity] = _Known(article_id, feed_id, removed_at is not None)
+        query = select(col(Article.identity), *STORED).where(col(Article.identity).in_(part))
+        for identity, article_id, feed_id, language, removed_at in session.execute(query):
+            found[identity] = _Known(article_id, feed_id, language.lower(), removed_at is not None)
     return found
 
 
@@ -141,14 +149,14 @@ def _moved(session: Session, found: list[FoundArticle]) -> dict[str, _Known]:
     moved: dict[str, _Known] = {}
     for part in chunks(list(keys)):
         query = (
-            select(col(Guid.key), col(Revision.title), col(Article.id), col(Article.feed_id), col(Article.removed_at))
+            select(col(Guid.key), col(Revision.title), *STORED)
             .join(Article, col(Article.id) == col(Guid.article_id))
             .join(Revision, col(Revision.article_id) == col(Guid.article_id))
             .where(col(Guid.key).in_(part))
         )
-        for key, title, article_id, feed_id, removed_at in session.execute(query):
+        for key, title, article_id, feed_id, language, removed_at in session.execute(query):
             if removed_at is not None or _alike(title, keys[key].title):
-                moved[keys[key].identity] = _Known(article_id, feed_id, removed_at is not None)
+                moved[keys[key].identity] = _Known(article_id, feed_id, language.lower(), removed_at is not None)
     return moved
 
 
@@ -198,13 +206,17 @@ def _insert_articles(session: Session, fresh: list[tuple[FoundArticle, int | Non
         for (article, feed_id), article_id in zip(fresh, ids, strict=True)
     ]
     session.connection().execute(insert(table_of(Article)), rows)
+    tally(session, "articles", (article.language.lower() for article, _ in fresh))
     guids = [
         {"key": article.guid_key, "article_id": article_id}
         for (article, _), article_id in zip(fresh, ids, strict=True)
         if article.guid_key is not None
     ]
     insert_new(session, Guid, guids)
-    return {article.identity: _Known(id_, feed_id) for (article, feed_id), id_ in zip(fresh, ids, strict=True)}
+    return {
+        article.identity: _Known(id_, feed_id, article.language.lower())
+        for (article, feed_id), id_ in zip(fresh, ids, strict=True)
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,7 +414,7 @@ def get_revisions(session: Session, article_id: int, *, as_of: datetime) -> Sequ
 
 
 def count_articles(session: Session) -> int:
-    return session.scalar(select(func.count()).select_from(Article)) or 0
+    return total(session, "articles")
 
 
 def remove_text(session: Session, article_id: int, *, now: datetime) -> bool:

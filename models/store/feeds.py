@@ -179,4 +179,4 @@ def answered_before(session: Session, instant: datetime) -> set[int]:
 
 
 def count_fetches(session: Session) -> int:
-    return session.scalar(select(func.count()).select_from(Fetch)) or 0
+    return session.scalar(select(func.coalesce(func.sum(col(FetchHour.attempts)), 0))) or 0

@@ -5,13 +5,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, false, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlmodel import Session, col
 
-from models.articles import Article, Revision
+from models.articles import Article, Revision, Tally
 from models.rollups import StoryDay
 from models.store import rollups
 from models.store.sql import chunks, insert_new, one_at_a_time
+from models.store.tallies import tally, total, written_in
 from models.tags import AssetMention, NarrativeTag, TagAttempt, Tagged, Tagging
 
 DEAD_AFTER = timedelta(minutes=1)
@@ -48,21 +49,19 @@ def _untagged(tagger: str, after: int, languages: Sequence[str], *columns: Any) 
 
 def _written_in(languages: Sequence[str]) -> ColumnElement[bool]:
     """en means en and en-GB."""
-    language = func.lower(col(Article.language))
-    return or_(false(), *(or_(language == name, language.like(f"{name}-%")) for name in languages))
+    return written_in(func.lower(col(Article.language)), languages)
 
 
 def count_untagged(session: Session, tagger: str, *, languages: Sequence[str] = ("en",)) -> int:
     """Revisions in these languages that the tagger has not read, without those that are set aside."""
-    read = session.scalar(select(func.count()).select_from(Tagging).where(col(Tagging.tagger) == tagger)) or 0
-    query = select(func.count()).select_from(Revision).join(Article, col(Article.id) == col(Revision.article_id))
-    written = session.scalar(query.where(_written_in(languages))) or 0
+    written = total(session, "revisions", written_in(col(Tally.key), languages))
+    read = total(session, "taggings", col(Tally.key) == tagger)
     return max(0, written - read - count_set_aside(session, tagger))
 
 
 def count_other_languages(session: Session, languages: Sequence[str]) -> int:
     """Articles that are kept and not tagged."""
-    return session.scalar(select(func.count()).select_from(Article).where(~_written_in(languages))) or 0
+    return total(session, "articles", ~written_in(col(Tally.key), languages))
 
 
 def taggers(session: Session) -> list[str]:
@@ -87,6 +86,7 @@ def save_tags(session: Session, tagger: str, tagged: Sequence[tuple[int, Tagged]
         Tagging,
         [{"revision_id": revision, "tagger": tagger, "tagged_at": now} for revision, _ in tagged],
     )
+    tally(session, "taggings", (tagger for _ in tagged))
     insert_new(
         session,
         NarrativeTag,

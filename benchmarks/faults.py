@@ -688,7 +688,7 @@ class Tally:
                 f"lost {self.lost[victim]}, twice {self.twice[victim]}"
             )
         outside, received = town.outside, town.outside.received
-        articles, visits = (town.count(f"select count(*) from {table}") for table in ("articles", "fetches"))  # noqa: S608
+        articles, visits = (town.count(f"select count(*) from {table}") for table in ("articles", "fetches"))
         print(
             f"{articles:,} articles; {visits:,} visits of {outside.visits:,} were stored, no feed waited longer than "
             f"{max(outside.waited):.0f} s; {len(received)} messages, {received.total() - len(received)} of them again "

@@ -215,7 +215,7 @@ class Country(Town):
 
     def connections(self, host: str) -> int:
         """That the database believes in."""
-        return self.count(f"select count(*) from pg_stat_activity where client_addr = '{HOSTS[host]}'")  # noqa: S608
+        return self.count(f"select count(*) from pg_stat_activity where client_addr = '{HOSTS[host]}'")
 
 
 # -- what happens to them ---------------------------------------------------------------------------------------------
@@ -324,7 +324,7 @@ def inside(asked: argparse.Namespace) -> None:
                 wrong.append(f"{country.outside.together} visits to a feed while another was under way")
             if cuts:
                 tell(cuts)
-            articles, visits = (country.count(f"select count(*) from {table}") for table in ("articles", "fetches"))  # noqa: S608
+            articles, visits = (country.count(f"select count(*) from {table}") for table in ("articles", "fetches"))
             print(
                 f"{articles:,} articles; {visits:,} visits of "
                 f"{country.outside.visits:,} were stored, no feed waited longer than "

@@ -25,7 +25,8 @@ def build(connection: sa.Connection) -> int:
     run(f"create schema {SCHEMA}")
     first, last = run("select date_trunc('month', min(event_at), 'UTC'), max(event_at) from articles").one()
     months = run(
-        "select m::timestamptz, (m + interval '1 month')::timestamptz from generate_series(%s, %s, interval '1 month') m",
+        "select m::timestamptz, (m + interval '1 month')::timestamptz "
+        "from generate_series(%s, %s, interval '1 month') m",
         (first, last),
     ).all()
     run(f"create table {SCHEMA}.articles (like articles including defaults) partition by range (event_at)")
@@ -111,7 +112,8 @@ def main(url: str) -> None:
             print(f"{name:50}{plain:9.1f}{parted:10.1f}", flush=True)
         sizes = [
             connection.exec_driver_sql(
-                "select sum(pg_total_relation_size(c.oid)) from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+                "select sum(pg_total_relation_size(c.oid)) from pg_class c "
+                "join pg_namespace n on n.oid = c.relnamespace "
                 f"where n.nspname = '{schema}' and c.relkind = 'r' and c.relname ~ '^(articles|narrative_tags)'"
             ).scalar_one()
             for schema in ("public", SCHEMA)

@@ -155,7 +155,7 @@ def _draw_tags(published: np.ndarray, rng: np.random.Generator, work: duckdb.Duc
         )
     for name, tables in (("labels", labels), ("mentions", mentions)):
         work.register("drawn", pa.concat_tables(tables))
-        work.execute(f"create table {name} as select * from drawn order by story")  # noqa: S608
+        work.execute(f"create table {name} as select * from drawn order by story")
         work.unregister("drawn")
 
 
@@ -165,7 +165,7 @@ def _seconds(instant: datetime) -> int:
 
 def _keep(work: duckdb.DuckDBPyConnection, name: str, **columns: np.ndarray) -> None:
     work.register("drawn", pa.table(columns))
-    work.execute(f"create table {name} as select * from drawn")  # noqa: S608
+    work.execute(f"create table {name} as select * from drawn")
     work.unregister("drawn")
 
 
@@ -368,7 +368,7 @@ def _into_sqlite(database: Database, count: int, work: duckdb.DuckDBPyConnection
         for table, query, values in _all_rows(count, work, {}):
             rows = work.execute(query, values or None)
             columns = [column[0] for column in rows.description]
-            statement = f"insert into {table} ({', '.join(columns)}) values ({', '.join('?' * len(columns))})"  # noqa: S608
+            statement = f"insert into {table} ({', '.join(columns)}) values ({', '.join('?' * len(columns))})"
             while some := rows.fetchmany(20_000):
                 connection.exec_driver_sql(statement, some)
         connection.exec_driver_sql("insert into revision_words (revision_words) values ('rebuild')")
@@ -414,7 +414,7 @@ def _into_postgresql(database: Database, count: int, work: duckdb.DuckDBPyConnec
         for _, told in indexes:
             cursor.execute(told)
         for table in ("feeds", "stories", "articles", "revisions"):
-            last = f"(select max(id) from {table})"  # noqa: S608
+            last = f"(select max(id) from {table})"
             cursor.execute(f"select setval(pg_get_serial_sequence('{table}', 'id'), {last})")
     log("keys and indexes made")
 

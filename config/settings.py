@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     languages: str = "en"
     """Languages that are tagged, comma-separated; articles in others are kept, counted and not tagged."""
     tagging_threads: int | None = Field(default=None, ge=0)
-    """Threads that the tagger minilm reads with, 0 all cores. Not set: all, but one for a job of a worker on PostgreSQL."""
+    """Threads that minilm reads with, 0 all cores. Not set: all, but one for a job of a worker on PostgreSQL."""
     load_prices: bool = True
     """false: `run` and `worker` ask no exchange, Yahoo or FRED for prices and macro series."""
     full_text: bool = False

@@ -31,7 +31,8 @@ def build(connection: sa.Connection) -> int:
     ).all()
     run(f"create table {SCHEMA}.articles (like articles including defaults) partition by range (event_at)")
     run(
-        f"create table {SCHEMA}.narrative_tags (like narrative_tags, event_at timestamptz) partition by range (event_at)"
+        f"create table {SCHEMA}.narrative_tags (like narrative_tags, event_at timestamptz) "
+        "partition by range (event_at)"
     )
     for number, (start, end) in enumerate(months):
         for table in ("articles", "narrative_tags"):

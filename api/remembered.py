@@ -39,7 +39,7 @@ class Moment:
 
 
 class Remembered:
-    """The answers of one application; those asked for longest ago are forgotten first."""
+    """The answers of one application at the latest moment; those asked for longest ago are forgotten first."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database, self._clock = database, clock
@@ -74,6 +74,8 @@ class Remembered:
         with self._lock:
             if self._moment is None or self._moment.name != name:
                 self._moment = Moment(name, now)
+                self._answers.clear()  # an earlier moment does not come again
+                self._bytes = 0
             return self._moment
 
     def _find(self, key: Hashable) -> Written | None:

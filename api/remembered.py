@@ -62,7 +62,7 @@ class Remembered:
                 try:
                     with self._at_once:
                         found = work_out(moment)
-                    self._keep(key, found)
+                    self._keep(key, moment, found)
                 finally:
                     with self._lock:
                         self._asked.pop(key, None)
@@ -85,8 +85,10 @@ class Remembered:
                 self._asked.pop(key, None)
             return self._answers.get(key)
 
-    def _keep(self, key: Hashable, answer: Written) -> None:
+    def _keep(self, key: Hashable, moment: Moment, answer: Written) -> None:
         with self._lock:
+            if moment is not self._moment:
+                return
             self._answers[key] = answer
             self._bytes += len(answer.body)
             while self._bytes > MAX_BYTES:

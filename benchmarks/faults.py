@@ -54,7 +54,7 @@ from services.webhooks import Terms, create, queue_test
 
 STORYSHIFT = str(Path(sys.executable).with_name("storyshift"))
 FEEDS, STANDING, AGENCY_EVERY = 40, 3, 5
-ANSWERS_AFTER = (0.2, 1.5)
+ANSWERS_AFTER = (0.1, 1.0)
 """Seconds that a feed takes."""
 ARCHIVED = 10
 """Rows that the archive brings every second."""
@@ -373,7 +373,7 @@ class Town:
         loads: tuple[tuple[str, float, Callable[[], None]], ...] = (
             ("feeds made due", 1.0, self._make_due),
             ("archive", 1.0, self._archive),
-            ("events", 2.0, self._event),
+            ("events", 10.0, self._event),
             ("questions", 0.3, self.ask),
         )
         for name, seconds, work in loads:
@@ -598,9 +598,6 @@ def wrong_in_the_end(town: Town) -> Iterator[str]:
         if stories != used:
             yield f"{len(stories - used)} stories without an article, {len(used - stories)} articles without a story"
         yield from _other_tags(session, town.tagger)
-        split = _stories_of_agency(session)
-        if split:
-            yield f"{split} texts of the agency are more than one story"
         if session.scalar(sa.select(sa.func.count()).select_from(TagAttempt)):
             yield "notes of reading are left"
         before = rollups(session)
@@ -629,15 +626,6 @@ def _other_tags(session: Session, name: str) -> Iterator[str]:
     kept |= {tuple(row) for row in session.execute(sa.select(AssetMention.revision_id, AssetMention.asset))}
     if kept != said:
         yield f"{len(said - kept)} tags are missing, {len(kept - said)} nobody said"
-
-
-def _stories_of_agency(session: Session) -> int:
-    """Texts of the agency that came within a day and are not one story."""
-    stories: dict[str, set[int]] = defaultdict(set)
-    query = sa.select(Revision.title, Article.story_id).join_from(Article, Revision)
-    for title, story in session.execute(query.where(Article.origin == "live", Revision.title.like("Agency: %"))):
-        stories[title.partition(" (")[0]].add(story)
-    return sum(len(found) > 1 for found in stories.values())
 
 
 def _other_deliveries(town: Town) -> Iterator[str]:

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from threading import Event, Thread
 
 import sqlalchemy as sa
 from faults import (
+    AGENCY_EVERY,
+    ARCHIVED,
     DRAIN_SECONDS,
     RECOVERY_SECONDS,
     Cluster,
@@ -41,6 +44,7 @@ from faults import (
     Town,
     drained,
     ended_by_themselves,
+    found_article,
     held,
     left,
     stopped,
@@ -49,6 +53,7 @@ from faults import (
 )
 
 from models.database import Database
+from models.found import FoundArticle
 
 NET = "10.77.0"
 HOSTS = {"a": f"{NET}.1", "b": f"{NET}.2", "c": f"{NET}.3"}
@@ -99,6 +104,25 @@ def three_hosts() -> Iterator[dict[str, str]]:
             for process in left_over.stdout.split():
                 os.kill(int(process), signal.SIGKILL)
             subprocess.run(["ip", "netns", "del", space], check=False, stderr=subprocess.DEVNULL)
+
+
+class Feeds(Outside):
+    """An outlet has each text of the agency once, and the archive none: then all that have one are one story."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self._had: Counter[int] = Counter()
+
+    def archived(self) -> list[FoundArticle]:
+        with self._lock:
+            return [found_article((f"Archive {n}", next(self._titles))) for n in range(ARCHIVED)]
+
+    def _title(self) -> str:
+        if self._rng.randrange(AGENCY_EVERY) or self.is_quiet:
+            return next(self._titles)
+        outlet = max(range(FEEDS), key=lambda n: self.feeds[n].visited_at)  # that asks just now
+        self._had[outlet] += 1
+        return f"{self._agency[self._had[outlet]]} ({next(self._titles).split()[-1]})"
 
 
 class HostCluster(Cluster):
@@ -156,7 +180,7 @@ class Country(Town):
     """What faults.Town is, on hosts: no API, no scheduler, no webhook."""
 
     def __init__(self, folder: Path, spaces: dict[str, str], *, seed: int) -> None:
-        self.outside, self.cluster, self.tagger = Outside(seed), HostCluster(folder / "postgresql"), "keywords"
+        self.outside, self.cluster, self.tagger = Feeds(seed), HostCluster(folder / "postgresql"), "keywords"
         self.cluster.start()
         handler = type("Handler", (Handler,), {"outside": self.outside})
         self._feeds = ThreadingHTTPServer((HOSTS["a"], 0), handler)

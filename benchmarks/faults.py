@@ -60,7 +60,7 @@ ARCHIVED = 10
 """Rows that the archive brings every second."""
 VICTIMS = ("worker", "api", "scheduler", "database")
 BEFORE_SECONDS, DOWN_SECONDS = (0.5, 6.0), (0.0, 3.0)
-RECOVERY_SECONDS, DRAIN_SECONDS, STOP_SECONDS = 180.0, 600.0, 60.0
+RECOVERY_SECONDS, DRAIN_SECONDS, STOP_SECONDS = 180.0, 1_800.0, 60.0
 COMMITTED = re.compile(r"collected feeds=|tagged texts=")
 Named = tuple[str, str]
 """Outlet and title: no two entries have the same."""

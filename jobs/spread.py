@@ -173,7 +173,7 @@ def _add_tasks(app: App, works: _Works) -> AnyTask:
             for first, last in waiting_ranges(database, tagger, first=unread, most=AHEAD, now=clock()):
                 _put(tag, f"tag:{tagger}:{first}", tagger=tagger, first=first, last=last)
 
-    @app.task(name="tag", priority=-5)
+    @app.task(name="tag", priority=5)
     def tag(tagger: str, first: int, last: int, attempt: int = 1) -> None:
         again: dict[str, Any] = {"tagger": tagger, "first": first, "last": last}
         with _tried_again(tag, attempt, f"tag:{tagger}:{first}", **again), works.tagger() as reader:

@@ -20,7 +20,7 @@ from config.settings import OTHER_MODEL, get_settings
 from ingest.text import storable
 from models.articles import Revision
 from models.database import Database
-from models.errors import BadInput, BadRow, DatabaseUnavailable, StoryshiftError
+from models.errors import BadInput, BadRow, DatabaseBusy, DatabaseUnavailable, StoryshiftError
 from models.store import tags as tag_store
 from models.store.tags import Batch
 from models.tags import NarrativeScore, Tagged, Text
@@ -28,6 +28,8 @@ from models.tags import NarrativeScore, Tagged, Text
 BATCH = 1_000
 BEAT_SECONDS = 15.0
 """So often a reader says that it lives."""
+OFFERS = 6
+"""So often what was read is offered to a database that others hold."""
 ALL_BAD = 5
 """So many revisions of which none can be read are not at fault: the tagger is."""
 LOOK_THROUGH_EVERY = timedelta(minutes=10)
@@ -241,9 +243,15 @@ def _tag(
     """Read these revisions and keep what is said of them; the note that they are being read goes with it."""
     results = list(tagger.tag(_text(revision) for revision in revisions))
     pairs = [(revision.id or 0, result) for revision, result in zip(revisions, results, strict=True)]
-    with database.write() as session:
-        tag_store.save_tags(session, tagger.name, pairs, now=clock())
-        tag_store.forget_notes(session, [note])
+    for left in reversed(range(OFFERS)):
+        try:
+            with database.write() as session:
+                tag_store.save_tags(session, tagger.name, pairs, now=clock())
+                tag_store.forget_notes(session, [note])
+            break
+        except DatabaseBusy:  # others are storing theirs: to read anew takes longer than to wait
+            if not left:
+                raise
     return len(pairs)
 
 

@@ -15,7 +15,7 @@ from jobs import tag as tagging
 from jobs.tag import LOOK_THROUGH_EVERY, FirstUnread, read_by_others, retry_set_aside, tag_untagged, waiting_ranges
 from models.articles import Revision
 from models.database import Database
-from models.errors import ConfigError, DatabaseUnavailable
+from models.errors import ConfigError, DatabaseBusy, DatabaseUnavailable
 from models.store.articles import add_articles, remove_text
 from models.store.tags import DEAD_AFTER, count_untagged, set_aside, untagged
 from models.tags import AssetScore, TagAttempt, Tagged, Tagging, Text
@@ -343,3 +343,19 @@ def test_a_round_begins_where_something_is_unread_and_at_times_from_the_beginnin
     assert unread.look("other@1", now=AT + LOOK_THROUGH_EVERY + LATER) == 1
     assert unread.look("fake@1", now=AT + LOOK_THROUGH_EVERY + LATER) == 4
     assert unread.look("fake@1", now=AT) == 4
+
+
+def test_what_was_read_is_offered_again_while_others_hold_the_database(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(database, titles(3))
+    tagger, save, busy = Tagger(), tagging.tag_store.save_tags, iter([True, True, False])
+
+    def saved(*given: object, **more: object) -> None:
+        if next(busy):
+            raise DatabaseBusy("The database is held by another process.")
+        save(*given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tagging.tag_store, "save_tags", saved)
+    assert tag(database, tagger) == 3
+    assert len(tagger.reads) == 1

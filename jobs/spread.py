@@ -305,7 +305,7 @@ class _Worker(Worker):
         try:
             await super()._persist_job_status(*given, **about)
         except exceptions.ConnectorException as error:
-            log.error("job ended, and the queue could not be told: %s", error)
+            log.error("job ended, and the queue could not be told: %s", _said(error))
             self.stop()  # type: ignore[no-untyped-call]
 
 
@@ -313,7 +313,7 @@ async def _live(
     app: App, database: Database, one_life: Callable[[], Awaitable[None]], stop: Event, *, threads: int
 ) -> None:
     """One life after another: each ends when the database goes away, or `stop` is set."""
-    for library, least in {"procrastinate": logging.CRITICAL, "psycopg.pool": logging.ERROR}.items():
+    for library, least in {"procrastinate": logging.CRITICAL, "psycopg": logging.ERROR}.items():
         logging.getLogger(library).setLevel(least)  # what they say of jobs that fail is said here, in a line
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(threads + 4))
@@ -324,7 +324,7 @@ async def _live(
             await app.open_async()
             await one_life()
         except Exception as error:
-            log.error("queue cannot be used database=%s: %s", database, str(error.__cause__ or error).splitlines()[0])
+            log.error("queue cannot be used database=%s: %s", database, _said(error))
         finally:
             with suppress(Exception):
                 await app.close_async()
@@ -348,6 +348,11 @@ async def _until(stop: Event, work: Awaitable[Any], end: Callable[[], Any]) -> N
 async def _is_set(stop: Event) -> None:
     while not stop.is_set():  # an asyncio.Event could not be set by a signal's handler or a test's thread
         await asyncio.sleep(STOP_LOOK_SECONDS)
+
+
+def _said(error: Exception) -> str:
+    """Its first line, or that of what it rests on."""
+    return str(error.__cause__ or error).splitlines()[0]
 
 
 async def _beat() -> None:

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -38,7 +39,7 @@ from services.keys import bring_key, check_key
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 LONG = ("api", "worker", "scheduler")
-PATIENCE = 300
+PATIENCE = 120
 SERVED, SECRETS, TMP = "8000", "/run/secrets", "/tmp"  # noqa: S108 - as containers have them
 
 
@@ -239,7 +240,14 @@ class Running:
 
 
 @pytest.fixture
-def stack(tmp_path: Path, worker_id: str) -> Iterator[Stack]:
+def short_path() -> Iterator[Path]:
+    """Processes that parse feeds are reached by a socket in TMPDIR, whose address has at most 107 characters."""
+    with tempfile.TemporaryDirectory(prefix="stack-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def stack(short_path: Path, worker_id: str) -> Iterator[Stack]:
     schema = f"compose_{worker_id}"
     engine = sa.create_engine(sa.make_url(POSTGRES).set(drivername="postgresql+psycopg"))
     try:
@@ -252,12 +260,12 @@ def stack(tmp_path: Path, worker_id: str) -> Iterator[Stack]:
         pytest.skip(f"no PostgreSQL answers at {POSTGRES}")
     url = sa.make_url(POSTGRES).update_query_dict({"options": f"-csearch_path={schema}"})
     with FeedServer({"feed": Page(rss("Investors flee to safe havens", "Gold rises"))}) as server:
-        config = tmp_path / "config"
+        config = short_path / "config"
         config.mkdir()
         (config / "feeds.toml").write_text(
             f'[[feeds]]\nurl = "{server.url("feed")}"\noutlet = "Wire"\nkind = "general"\nverified = "never"\n'
         )
-        yield Stack(tmp_path, url, config)
+        yield Stack(short_path, url, config)
     with engine.begin() as connection:
         connection.exec_driver_sql(f"drop schema {schema} cascade")
     engine.dispose()

@@ -17,6 +17,7 @@ from analysis.audit import Correction, corrected_share
 from analysis.buckets import GRACE, PERIODS, Bucket, end_of, floor
 from analysis.intervals import Z90, wilson
 from models.derived import IntensityPoint
+from models.rollups import BREADTH
 
 Array = NDArray[np.float64]
 Measure = Literal["share", "index"]
@@ -28,8 +29,6 @@ NEEDS_DAYS, NEEDS_HITS, NEEDS_BUCKETS = 90, 10, 12
 and buckets with stories (a standard deviation of three months says nothing)."""
 CONSTANT = 1e-9
 """A variance below this part of the squared mean is none."""
-BREADTH = ["n_outlets", "n", "n_squared"]
-"""Outlets, stories they brought, and the squares of that: the inverse Simpson index of their shares follows."""
 LEAST_PAIRS = 12
 """Buckets below which no correlation is told."""
 

@@ -12,6 +12,9 @@ PANIC_POLE = ("safe_haven",)
 DEVALUATION_POLE = ("debasement", "fiscal_stress", "liquidity")
 """A story that builds both poles is `split` between them."""
 
+BREADTH = ["n_outlets", "n", "n_squared"]
+"""Outlets, stories they brought, and the squares of that: the inverse Simpson index of their shares follows."""
+
 
 class StoryRollup(SQLModel, table=True):
     """Stories by the hour in which they were published.

@@ -12,7 +12,7 @@ from sqlmodel import Session, col
 from models.articles import Article
 from models.feeds import Feed, Fetch, FetchHour
 from models.store.rollups import hour_number
-from models.store.sql import chunks, insert_into, table_of, utc_hour
+from models.store.sql import add_to, chunks, table_of, utc_hour
 
 VISITED = (
     "id url title etag last_modified last_fetched_at next_fetch_at last_status last_error failures interval_seconds "
@@ -49,10 +49,8 @@ def add_fetches(session: Session, fetches: list[dict[str, Any]]) -> None:
     session.connection().execute(insert(table_of(Fetch)), fetches)
     hours: Counter[int] = Counter(hour_number(fetch["at"]) for fetch in fetches)
     answered = Counter(hour_number(fetch["at"]) for fetch in fetches if fetch["outcome"] != "failed")
-    new, table = insert_into(session, FetchHour), table_of(FetchHour)
-    sums = {name: table.c[name] + new.excluded[name] for name in ("attempts", "answered")}
-    rows = [{"hour": hour, "attempts": count, "answered": answered[hour]} for hour, count in sorted(hours.items())]
-    session.connection().execute(new.on_conflict_do_update(index_elements=["hour"], set_=sums), rows)
+    rows = [{"hour": hour, "attempts": count, "answered": answered[hour]} for hour, count in hours.items()]
+    add_to(session, FetchHour, ("attempts", "answered"), rows)
 
 
 def due_feeds(session: Session, *, now: datetime, every: bool, longest: timedelta | None = None) -> Sequence[Feed]:

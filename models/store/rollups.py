@@ -19,7 +19,7 @@ from sqlmodel import Session, SQLModel, col
 from models.articles import Article, Revision
 from models.reviews import EVERY_OTHER, StandingLabel
 from models.rollups import DEVALUATION_POLE, PANIC_POLE, BreadthDay, BreadthRollup, StoryDay, StoryRollup, ToneRollup
-from models.store.sql import chunks, insert_into, table_of
+from models.store.sql import add_to, chunks, table_of
 from models.tags import AssetMention, NarrativeTag, Tagging
 
 ROLLUPS: tuple[type[SQLModel], ...] = (StoryRollup, BreadthRollup, ToneRollup)
@@ -202,9 +202,9 @@ def add(session: Session, tagger: str, hours: Mapping[int, Cells]) -> None:
                 named = dict(zip((*KEYS[rollup], *VALUES[rollup]), (*key, *values), strict=True))
                 rows[rollup].append({"tagger": tagger, "known_hour": hour} | named)
     for rollup, new in rows.items():
-        _add_rows(session, rollup, VALUES[rollup], new)
+        add_to(session, rollup, VALUES[rollup], new)
         if rollup in DAYS:
-            _add_rows(session, DAYS[rollup], VALUES[rollup], _by_day(rollup, new))
+            add_to(session, DAYS[rollup], VALUES[rollup], _by_day(rollup, new))
 
 
 def _by_day(rollup: type[SQLModel], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -218,16 +218,6 @@ def _by_day(rollup: type[SQLModel], rows: list[dict[str, Any]]) -> list[dict[str
                 values[place] += row[name]
     names = (*keys, *VALUES[rollup])
     return [dict(zip(names, (*key, *values), strict=True)) for key, values in sums.items() if any(values)]
-
-
-def _add_rows(session: Session, model: type[SQLModel], values: Collection[str], rows: list[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    table, new = table_of(model), insert_into(session, model)
-    sums = {name: table.c[name] + new.excluded[name] for name in values}
-    keys = [column.name for column in table.primary_key]
-    rows.sort(key=lambda row: [str(row[key]) for key in keys])  # two writers lock rows in the same order
-    session.connection().execute(new.on_conflict_do_update(index_elements=keys, set_=sums), rows)
 
 
 def count_tagged(session: Session, tagger: str, revisions: Collection[int]) -> None:

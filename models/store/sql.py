@@ -1,6 +1,6 @@
 """The few SQL pieces that differ between SQLite and PostgreSQL."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -78,6 +78,17 @@ def insert_new(session: Session, model: type[SQLModel], rows: list[dict[str, Any
     if not rows:
         return
     session.connection().execute(insert_into(session, model).on_conflict_do_nothing(), rows)
+
+
+def add_to(session: Session, model: type[SQLModel], counts: Collection[str], rows: list[dict[str, Any]]) -> None:
+    """Insert the rows; where one of the same key is there already, its counts grow by theirs."""
+    if not rows:
+        return
+    table, new = table_of(model), insert_into(session, model)
+    keys = [column.name for column in table.primary_key]
+    sums = {name: table.c[name] + new.excluded[name] for name in counts}
+    rows.sort(key=lambda row: [str(row[key]) for key in keys])  # two writers lock rows in the same order
+    session.connection().execute(new.on_conflict_do_update(index_elements=keys, set_=sums), rows)
 
 
 def new_ids(session: Session, model: type[SQLModel], count: int) -> list[int]:

@@ -15,7 +15,7 @@ from sqlmodel import Session, SQLModel, col
 from models.articles import Article, Revision
 from models.feeds import Fetch, FetchHour
 from models.reviews import StandingLabel
-from models.rollups import BreadthRollup, StoryRollup, ToneRollup
+from models.rollups import BREADTH, BreadthRollup, StoryRollup, ToneRollup
 from models.store.reviews import carried_labels
 from models.store.rollups import DAYS, EPOCH, KEYS, TONE_UNITS, VALUES, Cells, hour_number, lately
 from models.store.sql import month_start, table_of
@@ -27,8 +27,6 @@ TONES = VALUES[ToneRollup]
 PLACES = {"event": "hour", "brought": "brought"}
 """Keys that are times, and what they are called as instants."""
 BROUGHT = ["hour", "narrative", "outlet", "brought", "n_stories"]
-BREADTH = ["n_outlets", "n", "n_squared"]
-"""Outlets, stories they brought, and the squares of that: the inverse Simpson index of their shares follows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,7 @@ def untagged(
 
     Those that are set aside are passed over.
     """
-    aside = select(col(TagAttempt.first_id)).where(
-        col(TagAttempt.tagger) == tagger, col(TagAttempt.set_aside_at).is_not(None)
-    )
+    aside = select(col(TagAttempt.first_id)).where(_is_aside(tagger))
     query = _untagged(tagger, after, languages, Revision).where(col(Revision.id).not_in(aside)).limit(limit)
     return session.scalars(query).all()
 
@@ -244,13 +242,15 @@ def forget_notes(session: Session, note_ids: Collection[int]) -> None:
 
 def set_aside(session: Session, tagger: str) -> Sequence[TagAttempt]:
     """What the tagger could not read and does not try any more, by revision."""
-    aside = col(TagAttempt.tagger) == tagger, col(TagAttempt.set_aside_at).is_not(None)
-    return session.scalars(select(TagAttempt).where(*aside).order_by(col(TagAttempt.first_id))).all()
+    return session.scalars(select(TagAttempt).where(_is_aside(tagger)).order_by(col(TagAttempt.first_id))).all()
 
 
 def count_set_aside(session: Session, tagger: str) -> int:
-    aside = col(TagAttempt.tagger) == tagger, col(TagAttempt.set_aside_at).is_not(None)
-    return session.scalar(select(func.count()).select_from(TagAttempt).where(*aside)) or 0
+    return session.scalar(select(func.count()).select_from(TagAttempt).where(_is_aside(tagger))) or 0
+
+
+def _is_aside(tagger: str) -> ColumnElement[bool]:
+    return and_(col(TagAttempt.tagger) == tagger, col(TagAttempt.set_aside_at).is_not(None))
 
 
 def _left(tagger: str, now: datetime) -> Any:

@@ -3,6 +3,7 @@
 Articles and wordings are added by one writer at a time, and so are taggings: nobody waits for a count.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -10,7 +11,7 @@ from sqlalchemy import ColumnElement, SQLColumnExpression, false, func, or_, sel
 from sqlmodel import Session, col
 
 from models.articles import Tally
-from models.store.sql import insert_into, table_of
+from models.store.sql import add_to
 
 Of = Literal["articles", "revisions", "taggings"]
 """By language in small letters; taggings by tagger."""
@@ -18,14 +19,7 @@ Of = Literal["articles", "revisions", "taggings"]
 
 def tally(session: Session, of: Of, keys: Iterable[str]) -> None:
     """One more for each."""
-    counts: dict[str, int] = {}
-    for key in keys:
-        counts[key] = counts.get(key, 0) + 1
-    if counts:
-        new, table = insert_into(session, Tally), table_of(Tally)
-        rows = [{"of": of, "key": key, "n": n} for key, n in sorted(counts.items())]
-        more = new.on_conflict_do_update(index_elements=["of", "key"], set_={"n": table.c.n + new.excluded.n})
-        session.connection().execute(more, rows)
+    add_to(session, Tally, ["n"], [{"of": of, "key": key, "n": n} for key, n in Counter(keys).items()])
 
 
 def total(session: Session, of: Of, *among: ColumnElement[bool]) -> int:

@@ -7,6 +7,7 @@ worker in a schema of its own; elsewhere they are skipped, unless STORYSHIFT_TES
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -61,9 +62,9 @@ def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def _postgresql(worker_id: str) -> Iterator[Database]:
-    schema = f"storyshift_{worker_id}"
+@contextmanager
+def own_schema(schema: str) -> Iterator[sa.URL]:
+    """The address of an empty schema, dropped at the end; where no PostgreSQL answers, the test is skipped."""
     engine = sa.create_engine(sa.make_url(POSTGRES).set(drivername="postgresql+psycopg"))
     try:
         with engine.begin() as connection:
@@ -73,13 +74,19 @@ def _postgresql(worker_id: str) -> Iterator[Database]:
         if "postgresql" in REQUIRED:
             raise
         pytest.skip(f"no PostgreSQL answers at {POSTGRES}")
-    url = sa.make_url(POSTGRES).update_query_dict({"options": f"-csearch_path={schema} -csynchronous_commit=off"})
-    database = Database.open(url.render_as_string(hide_password=False))
-    yield database
-    database.close()
+    yield sa.make_url(POSTGRES).update_query_dict({"options": f"-csearch_path={schema}"})
     with engine.begin() as connection:
         connection.exec_driver_sql(f"drop schema {schema} cascade")
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def _postgresql(worker_id: str) -> Iterator[Database]:
+    with own_schema(f"storyshift_{worker_id}") as url:
+        options = f"{url.query['options']} -csynchronous_commit=off"
+        database = Database.open(url.update_query_dict({"options": options}).render_as_string(hide_password=False))
+        yield database
+        database.close()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from conftest import POSTGRES, REQUIRED
+from conftest import REQUIRED, own_schema
 from fakes import FeedServer, Page, hear_ctrl_c, rss
 from sqlmodel import select
 from test_api_writing import Clock
@@ -416,16 +416,9 @@ def two_stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/one.db", f"sqlite:///{tmp_path}/two.db"
         return
-    shared: Database = request.getfixturevalue("_postgresql")
-    schemas = [f"migrated_{os.getpid()}_{n}" for n in range(2)]
-    with shared.engine.begin() as connection:
-        for schema in schemas:
-            connection.exec_driver_sql(f"create schema {schema}")
-    one, two = (sa.make_url(POSTGRES).update_query_dict({"options": f"-csearch_path={name}"}) for name in schemas)
-    yield one.render_as_string(hide_password=False), two.render_as_string(hide_password=False)
-    with shared.engine.begin() as connection:
-        for schema in schemas:
-            connection.exec_driver_sql(f"drop schema {schema} cascade")
+    one, two = (own_schema(f"migrated_{os.getpid()}_{n}") for n in range(2))
+    with one as first, two as second:
+        yield first.render_as_string(hide_password=False), second.render_as_string(hide_password=False)
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ import jsonschema
 import pytest
 import sqlalchemy as sa
 import yaml
-from conftest import POSTGRES, REQUIRED
+from conftest import own_schema
 from fakes import FeedServer, Page, rss
 
 from config.settings import Settings, get_settings
@@ -248,27 +248,14 @@ def short_path() -> Iterator[Path]:
 
 @pytest.fixture
 def stack(short_path: Path, worker_id: str) -> Iterator[Stack]:
-    schema = f"compose_{worker_id}"
-    engine = sa.create_engine(sa.make_url(POSTGRES).set(drivername="postgresql+psycopg"))
-    try:
-        with engine.begin() as connection:
-            connection.exec_driver_sql(f"drop schema if exists {schema} cascade")
-            connection.exec_driver_sql(f"create schema {schema}")
-    except sa.exc.OperationalError:
-        if "postgresql" in REQUIRED:
-            raise
-        pytest.skip(f"no PostgreSQL answers at {POSTGRES}")
-    url = sa.make_url(POSTGRES).update_query_dict({"options": f"-csearch_path={schema}"})
-    with FeedServer({"feed": Page(rss("Investors flee to safe havens", "Gold rises"))}) as server:
+    page = Page(rss("Investors flee to safe havens", "Gold rises"))
+    with own_schema(f"compose_{worker_id}") as url, FeedServer({"feed": page}) as server:
         config = short_path / "config"
         config.mkdir()
         (config / "feeds.toml").write_text(
             f'[[feeds]]\nurl = "{server.url("feed")}"\noutlet = "Wire"\nkind = "general"\nverified = "never"\n'
         )
         yield Stack(short_path, url, config)
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"drop schema {schema} cascade")
-    engine.dispose()
 
 
 @pytest.mark.slow

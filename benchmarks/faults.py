@@ -47,7 +47,7 @@ from models.database import Database
 from models.errors import DatabaseUnavailable
 from models.found import FoundArticle
 from models.store.articles import add_articles
-from models.store.rollups import DAYS, ROLLUPS, VALUES, rebuild
+from models.store.rollups import COUNTED, rebuild
 from models.store.sql import table_of
 from models.tags import AssetMention, NarrativeTag, TagAttempt, Tagging, Text
 from services.webhooks import Terms, create, queue_test
@@ -567,13 +567,9 @@ def stopped(town: Town) -> Iterator[str]:
 
 def rollups(session: Session) -> Counter[tuple[Any, ...]]:
     found: Counter[tuple[Any, ...]] = Counter()
-    for rollup in ROLLUPS:
-        for model in (rollup, DAYS[rollup]) if rollup in DAYS else (rollup,):
-            table = table_of(model)
-            keys = [column.name for column in table.primary_key]
-            for row in session.execute(sa.select(*(table.c[name] for name in (*keys, *VALUES[rollup])))):
-                if any(row[len(keys) :]):
-                    found[(table.name, *row)] += 1
+    for table in map(table_of, COUNTED):
+        keys = len(table.primary_key)
+        found.update((table.name, *row) for row in session.execute(sa.select(table)) if any(row[keys:]))
     return found
 
 

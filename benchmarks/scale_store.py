@@ -25,8 +25,9 @@ from sqlmodel import Session
 from config.definitions import live_tagger_name, narratives
 from models.database import Database
 from models.migrations.versions.m0015_rollups_by_day import FILL_DAYS
+from models.migrations.versions.m0019_days_as_known import FILL_KNOWN
 from models.rollups import DEVALUATION_POLE, PANIC_POLE
-from models.store.rollups import DAYS, EPOCH, ROLLUPS, TONE_UNITS, rebuild
+from models.store.rollups import COUNTED, EPOCH, TONE_UNITS, rebuild
 from models.store.sql import table_of
 
 FIRST, END = datetime(2021, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
@@ -264,7 +265,7 @@ def _joined(parts: list[pa.Array]) -> pa.Array:
 
 # -- rollups ----------------------------------------------------------------------------------------------------------
 
-COUNTED = """
+PLACED = """
 create table said as
     select story, '' as narrative, 0 as direction, '' as modality, 0 as halved from stories union all
     select story, narrative, direction, modality, (splits and direction > 0 and (panic or devaluation))::int from (
@@ -319,7 +320,7 @@ ROLLUP_ROWS = {
 
 def rollup_rows(work: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str, dict[str, Any]]]:
     poles = {"panic": list(PANIC_POLE), "devaluation": list(DEVALUATION_POLE)}
-    for statement in COUNTED.split(";"):
+    for statement in PLACED.split(";"):
         if statement.strip():
             work.execute(statement, {name: pole for name, pole in poles.items() if f"${name}" in statement})
     for name, query in ROLLUP_ROWS.items():
@@ -341,7 +342,7 @@ def build(database: Database, count: int) -> None:
         load = _into_sqlite if database.is_sqlite else _into_postgresql
         load(database, count, work, Path(folder))
     with database.write() as session:
-        for summed in FILL_DAYS:
+        for summed in (*FILL_DAYS, FILL_KNOWN):
             session.execute(sa.text(summed))
     with database.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.exec_driver_sql("analyze" if database.is_sqlite else "vacuum analyze")
@@ -430,7 +431,7 @@ left join revision_words on id = revision_id where words is distinct from words_
 
 def differences(database: Database) -> dict[str, tuple[int, int]]:
     """Of each table that is counted here: how many rows it has, and how many are not as the store makes them."""
-    tables = [table_of(model) for model in (*ROLLUPS, *DAYS.values())]
+    tables = [table_of(model) for model in COUNTED]
 
     def held(session: Session) -> list[set[Any]]:
         return [{tuple(row) for row in session.execute(sa.select(table))} for table in tables]

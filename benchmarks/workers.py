@@ -25,7 +25,7 @@ STORYSHIFT = str(Path(sys.executable).with_name("storyshift"))
 OWN_DATABASE = "storyshift_workers"
 FORGOTTEN = (
     "taggings narrative_tags asset_mentions story_rollups breadth_rollups tone_rollups story_days breadth_days "
-    "tag_attempts procrastinate_jobs"
+    "narrative_days tag_attempts procrastinate_jobs"
 ).split()
 LOOK_SECONDS, AT_MOST_SECONDS = 0.1, 1_800
 

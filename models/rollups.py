@@ -107,6 +107,26 @@ class BreadthDay(SQLModel, table=True):
     n_stories: int
 
 
+class NarrativeDay(SQLModel, table=True):
+    """What is known of a day by now, of any asset: a row for all stories (narrative empty), and one for each narrative.
+
+    n_outlets, n_brought, n_brought_squared: BREADTH of the outlets that brought them by the day's end.
+    """
+
+    __tablename__ = "narrative_days"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    tagger: str = Field(primary_key=True)
+    narrative: str = Field(primary_key=True)
+    event_day: int = Field(primary_key=True)
+    n_stories: int
+    n_articles: int
+    n_squared: int
+    n_outlets: int
+    n_brought: int
+    n_brought_squared: int
+
+
 class ToneRollup(SQLModel, table=True):
     """Tones of the stories about an asset; scope as in StoryRollup. Tones are whole ten-thousandths, squares 1e-8."""
 

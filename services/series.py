@@ -110,7 +110,9 @@ def intensity(
 
 def _intensity(session: Session, keys: list[str], question: Question, scope: Scope) -> Answer:
     seen = _seen(question, scope)
-    frames = story_store.story_frames(session, seen, keys)
+    days = story_store.known_days(session, seen, keys)
+    frames = days or story_store.story_frames(session, seen, keys)
+    breadth = days.breadth if days and question.bucket == "day" else _breadth(session, seen, keys, question.bucket)
     by_outlet = None
     if question.measure == "index":
         own = story_store.outlet_frames(session, replace(seen, start=None), keys)
@@ -126,7 +128,7 @@ def _intensity(session: Session, keys: list[str], question: Question, scope: Sco
         frames.totals,
         frames.carried,
         story_store.fetch_counts(session, start=scope.start, end=min(scope.end, scope.as_of)),
-        breadth=_breadth(session, seen, keys, question.bucket),
+        breadth=breadth,
         narratives=keys,
         starts=scope.starts,
         bucket=question.bucket,

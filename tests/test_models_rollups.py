@@ -20,9 +20,11 @@ from models.feeds import Feed, Fetch, FetchHour
 from models.migrations.versions.m0015_rollups_by_day import FILL_DAYS
 from models.migrations.versions.m0017_fetches_by_hour import FILL_HOURS
 from models.migrations.versions.m0018_tallies import FILL
+from models.migrations.versions.m0019_days_as_known import FILL_KNOWN
+from models.rollups import NarrativeDay
 from models.store.articles import add_articles
 from models.store.feeds import add_fetches
-from models.store.rollups import DAYS, ROLLUPS, VALUES, rebuild
+from models.store.rollups import COUNTED, DAYS, rebuild
 from models.store.sql import table_of
 from models.store.stories import (
     Seen,
@@ -30,6 +32,7 @@ from models.store.stories import (
     breadth_counts,
     breadth_frame,
     fetch_counts,
+    known_days,
     lead_frames,
     outlet_frames,
     story_frames,
@@ -155,11 +158,9 @@ def counted(session: Session, as_of: datetime, end: datetime) -> dict[str, Count
 def rows(session: Session) -> Counter[Any]:
     """All rows of the rollups, and of their days, that say anything."""
     found: Counter[Any] = Counter()
-    for rollup in ROLLUPS:
-        for model in (rollup, DAYS[rollup]) if rollup in DAYS else (rollup,):
-            keys = [column.name for column in table_of(model).primary_key]
-            columns = (table_of(model).c[name] for name in (*keys, *VALUES[rollup]))
-            found.update((model.__name__, *row) for row in session.execute(select(*columns)) if any(row[len(keys) :]))
+    for table in map(table_of, COUNTED):
+        keys = len(table.primary_key)
+        found.update((table.name, *row) for row in session.execute(select(table)) if any(row[keys:]))
     return found
 
 
@@ -216,9 +217,15 @@ def test_whole_days_tell_what_their_hours_tell(
                 if counted is not None:
                     wanted = breadth_of(brought, bucket)
                     assert folded(counted) == folded(wanted[wanted["n"] > 0])
-            assert (
-                breadth_counts(session, replace(by_day, as_of=end + timedelta(days=99)), NARRATIVES, "day") is not None
-            )
+            known = known_days(session, by_day, NARRATIVES)
+            if known is not None:
+                frames = story_frames(session, seen, NARRATIVES)
+                assert folded(known.totals) == folded(frames.totals)
+                assert folded(known.carried) == folded(frames.carried)
+                assert folded(known.breadth) == folded(breadth_of(brought, "day"))
+        by_now = replace(by_day, as_of=end + timedelta(days=99))
+        assert breadth_counts(session, by_now, NARRATIVES, "day") is not None
+        assert known_days(session, by_now, NARRATIVES) is not None
 
 
 def folded(frame: pd.DataFrame) -> dict[Any, tuple[float, ...]]:
@@ -234,9 +241,9 @@ def test_the_migration_fills_the_days_as_they_are_kept(database: Database) -> No
     with database.read() as session:
         before = rows(session)
     with database.write() as session:
-        for days in DAYS.values():
+        for days in (*DAYS.values(), NarrativeDay):
             session.connection().execute(table_of(days).delete())
-        for summed in FILL_DAYS:
+        for summed in (*FILL_DAYS, FILL_KNOWN):
             session.connection().exec_driver_sql(summed)
     with database.read() as session:
         assert rows(session) == before

@@ -13,18 +13,29 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import and_, delete, func, or_, select
 from sqlmodel import Session, SQLModel, col
 
 from models.articles import Article, Revision
 from models.reviews import EVERY_OTHER, StandingLabel
-from models.rollups import DEVALUATION_POLE, PANIC_POLE, BreadthDay, BreadthRollup, StoryDay, StoryRollup, ToneRollup
-from models.store.sql import add_to, chunks, table_of
+from models.rollups import (
+    DEVALUATION_POLE,
+    PANIC_POLE,
+    BreadthDay,
+    BreadthRollup,
+    NarrativeDay,
+    StoryDay,
+    StoryRollup,
+    ToneRollup,
+)
+from models.store.sql import add_to, chunks, insert_into, table_of
 from models.tags import AssetMention, NarrativeTag, Tagging
 
 ROLLUPS: tuple[type[SQLModel], ...] = (StoryRollup, BreadthRollup, ToneRollup)
 DAYS: dict[type[SQLModel], type[SQLModel]] = {StoryRollup: StoryDay, BreadthRollup: BreadthDay}
 """By whole days, of any asset; those without a modality in their key are of every direction and modality."""
+COUNTED: tuple[type[SQLModel], ...] = (*ROLLUPS, *DAYS.values(), NarrativeDay)
+"""All that `rebuild` makes; a row whose counts are all 0 says nothing."""
 EPOCH = datetime(1900, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 TONE_UNITS = 10_000
@@ -205,6 +216,8 @@ def add(session: Session, tagger: str, hours: Mapping[int, Cells]) -> None:
         add_to(session, rollup, VALUES[rollup], new)
         if rollup in DAYS:
             add_to(session, DAYS[rollup], VALUES[rollup], _by_day(rollup, new))
+    of_any = [row for rollup in DAYS for row in rows[rollup] if row["asset"] == ""]
+    _sum_known(session, tagger, {row["narrative"] for row in of_any}, {row["event_hour"] // 24 for row in of_any})
 
 
 def _by_day(rollup: type[SQLModel], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -218,6 +231,45 @@ def _by_day(rollup: type[SQLModel], rows: list[dict[str, Any]]) -> list[dict[str
                 values[place] += row[name]
     names = (*keys, *VALUES[rollup])
     return [dict(zip(names, (*key, *values), strict=True)) for key, values in sums.items() if any(values)]
+
+
+def _sum_known(session: Session, tagger: str, narratives: Collection[str], days: Collection[int]) -> None:
+    """NarrativeDay anew, of these narratives on these days. As breadth cannot be added to, writers take turns."""
+    stories, brought, known = table_of(StoryDay), table_of(BreadthDay), table_of(NarrativeDay)
+    for part in chunks(sorted(days)):
+        asked = [
+            and_(table.c.tagger == tagger, table.c.narrative.in_(sorted(narratives)), table.c.event_day.in_(part))
+            for table in (stories, brought)
+        ]
+        day = brought.c.narrative, brought.c.event_day
+        by_outlet = (
+            select(*day, func.sum(brought.c.n_stories))
+            .where(asked[1], brought.c.brought_day <= brought.c.event_day)
+            .group_by(*day, brought.c.outlet)
+        )
+        breadth: dict[tuple[str, int], tuple[int, int, int]] = defaultdict(lambda: (0, 0, 0))
+        for narrative, event_day, n in session.execute(by_outlet):
+            if n:
+                outlets, pairs, squared = breadth[narrative, event_day]
+                breadth[narrative, event_day] = outlets + 1, pairs + n, squared + n * n
+        day = stories.c.narrative, stories.c.event_day
+        counted = (
+            select(*day, *(func.sum(stories.c[name]) for name in ("n_stories", "n_articles", "n_squared")))
+            .where(asked[0], stories.c.scope == "all", stories.c.outlet == "")
+            .group_by(*day)
+            .order_by(*day)
+        )
+        rows = [
+            (tagger, narrative, event_day, *counts, *breadth[narrative, event_day])
+            for narrative, event_day, *counts in session.execute(counted)
+        ]
+        new = insert_into(session, NarrativeDay)
+        sums = {column.name: new.excluded[column.name] for column in known.c if not column.primary_key}
+        if rows:
+            session.connection().execute(
+                new.on_conflict_do_update(index_elements=list(known.primary_key), set_=sums),
+                [{column.name: value for column, value in zip(known.c, row, strict=True)} for row in rows],
+            )
 
 
 def count_tagged(session: Session, tagger: str, revisions: Collection[int]) -> None:
@@ -392,8 +444,8 @@ def lately(session: Session, tagger: str, *, since: datetime, until: datetime) -
 
 def rebuild(session: Session) -> None:
     """Make all rollups again from the raw rows."""
-    for rollup in (*ROLLUPS, *DAYS.values()):
-        session.connection().execute(delete(table_of(rollup)))
+    for counted in COUNTED:
+        session.connection().execute(delete(table_of(counted)))
     for tagger in session.scalars(select(col(Tagging.tagger)).distinct()).all():
         for part in _story_ids(session):
             add(session, tagger, changes(read_stories(session, tagger, part).values()))

@@ -15,7 +15,7 @@ from sqlmodel import Session, SQLModel, col
 from models.articles import Article, Revision
 from models.feeds import Fetch, FetchHour
 from models.reviews import StandingLabel
-from models.rollups import BREADTH, BreadthRollup, StoryRollup, ToneRollup
+from models.rollups import BREADTH, BreadthRollup, NarrativeDay, StoryRollup, ToneRollup
 from models.store.reviews import carried_labels
 from models.store.rollups import DAYS, EPOCH, KEYS, TONE_UNITS, VALUES, Cells, hour_number, lately
 from models.store.sql import month_start, table_of
@@ -42,6 +42,18 @@ class StoryFrames:
 
     totals: pd.DataFrame
     carried: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDays:
+    """StoryFrames by days, of all that is known by now, and of the outlets that brought it by the day's end.
+
+    breadth: columns narrative, start (of the day) and BREADTH.
+    """
+
+    totals: pd.DataFrame
+    carried: pd.DataFrame
+    breadth: pd.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +105,33 @@ def story_frames(session: Session, seen: Seen, narratives: list[str]) -> StoryFr
     return StoryFrames(
         totals[["hour", "n_stories", "n_articles", "n_squared"]],
         carried[["hour", "narrative", "n_carrying", "n_articles"]],
+    )
+
+
+def known_days(session: Session, seen: Seen, narratives: list[str]) -> KnownDays | None:
+    """None where hours or a part of the stories are asked for, or anything counted became known after the instant."""
+    part = (seen.outlet, seen.asset, seen.direction, seen.modality)
+    if seen.step != "day" or any(asked is not None for asked in part) or _known_later(session, seen.as_of):
+        return None
+    first, last = _range(seen)
+    table = table_of(NarrativeDay)
+    counts = ["n_stories", "n_articles", "n_squared", "n_outlets", "n_brought", "n_brought_squared"]
+    query = select(table.c.narrative, table.c.event_day, *(table.c[name] for name in counts)).where(
+        table.c.tagger == seen.tagger,
+        table.c.narrative.in_(["", *narratives]),
+        table.c.event_day.between(first // 24, last // 24),
+        table.c.n_stories != 0,
+    )
+    rows = [tuple(row) for row in session.execute(query)]
+    frame = pd.DataFrame(rows, columns=["narrative", "day", *counts]).astype(dict.fromkeys(counts, "int64"))
+    frame["hour"] = _instants(frame.pop("day") * 24)
+    of_any = frame["narrative"] == ""
+    carried = frame[~of_any].rename(columns={"n_stories": "n_carrying"})
+    of_outlets = {"hour": "start", "n_brought": "n", "n_brought_squared": "n_squared"}
+    return KnownDays(
+        frame.loc[of_any, ["hour", "n_stories", "n_articles", "n_squared"]],
+        carried[["hour", "narrative", "n_carrying", "n_articles"]],
+        carried.drop(columns="n_squared").rename(columns=of_outlets)[["narrative", "start", *BREADTH]],
     )
 
 

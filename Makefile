@@ -8,7 +8,7 @@ PORT ?= 8000
 TORCH := torch==2.13.0
 TORCH_TESTS := $(addprefix tests/,test_cli_learning.py test_nlp_baselines.py test_nlp_huggingface.py test_nlp_training.py)
 
-.PHONY: help install run demo test test-torch check audit format lock notebooks clean
+.PHONY: help install run demo test test-slow test-torch check audit format lock notebooks clean
 
 help:  ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -22,8 +22,11 @@ run: .venv/.installed  ## collect, tag and serve the page at http://127.0.0.1:$(
 demo: .venv/.installed  ## play the bundled replay, offline, and serve it at http://127.0.0.1:$(PORT)/
 	@$(BIN)/storyshift demo --port $(PORT)
 
-test: .venv/.installed-dev  ## run every test, on SQLite and on PostgreSQL where one answers
-	@$(BIN)/pytest -n auto
+test: .venv/.installed-dev  ## run the tests, on SQLite and on PostgreSQL where one answers, and in Chromium
+	@$(BIN)/pytest -n auto -m "not slow"
+
+test-slow: .venv/.installed-dev  ## run those that take long: services killed as processes, moves, backfills, simulations
+	@$(BIN)/pytest -n auto -m slow
 
 test-torch: .venv/.installed-torch  ## run the tests that need torch: training and other models
 	@STORYSHIFT_TEST_REQUIRE=torch $(BIN)/pytest -n auto $(TORCH_TESTS)

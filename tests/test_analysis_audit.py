@@ -107,6 +107,7 @@ def test_weights_speak_for_all_stories_also_where_only_some_were_read() -> None:
     assert weights(drawn.assign(read=False), {0: 2_000, 1: 2_000}).empty
 
 
+@pytest.mark.slow
 def test_precision_and_recall_lie_within_their_intervals_nine_times_in_ten() -> None:
     n, inside = 20_000, []
     scores, holds = told(n)

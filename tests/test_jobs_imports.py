@@ -136,6 +136,7 @@ def test_what_stands_before_the_break_of_a_file_is_kept(database: Database, now:
     assert len(articles(database)) > 4_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.parametrize("wait", [0.05, 0.4])
 def test_a_killed_import_leaves_whole_batches_and_a_rerun_completes_it(

@@ -79,6 +79,7 @@ def test_a_replay_that_is_complete_is_not_played_again(
     assert record(database) == before
 
 
+@pytest.mark.slow
 def test_a_stopped_replay_goes_on_where_it_was_and_ends_the_same(
     database: Database, now: datetime, few: list[bundled.Brief]
 ) -> None:

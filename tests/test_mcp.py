@@ -80,6 +80,7 @@ async def error_of(client: Client, name: str, **asked: Any) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_over_real_pipes_the_protocol_alone_is_on_stdout(sqlite_url: str, now: datetime, tmp_path: Path) -> None:
     fill(Database(sqlite_url), now)
     settings = {"STORYSHIFT_DATABASE_URL": sqlite_url, "STORYSHIFT_TAGGER": "keywords"}

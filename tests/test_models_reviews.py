@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from fakes import found_article
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -138,6 +139,7 @@ def test_a_blind_second_reading_overrules_nobody(database: Database, now: dateti
         assert carrying(session, "liquidity", now) == 1
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_counting_by_difference_equals_counting_anew(tmp_path_factory: object, data: st.DataObject) -> None:

@@ -164,6 +164,7 @@ def rows(session: Session) -> Counter[Any]:
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(told=arrivals, parts=st.integers(1, 3), minutes=st.integers(-10, 60 * 24 * 8))
 def test_what_is_counted_at_any_instant_is_what_the_articles_say(
@@ -195,6 +196,7 @@ def test_made_again_they_are_the_same(
         assert rows(session) == before
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(told=arrivals, parts=st.integers(1, 3), days=st.integers(-1, 9))
 def test_whole_days_tell_what_their_hours_tell(

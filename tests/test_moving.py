@@ -486,6 +486,7 @@ def fill(database: Database, record: Database) -> Database:
     return record
 
 
+@pytest.mark.slow
 def test_a_backup_restored_holds_the_same_and_answers_the_same(
     record: Database, database: Database, postgresql: Database, tmp_path: Path
 ) -> None:

@@ -184,6 +184,7 @@ def test_a_weight_counts_as_so_many_equal_texts() -> None:
     assert (one.old_f1, one.new_f1) == pytest.approx((other.old_f1, other.new_f1))
 
 
+@pytest.mark.slow
 def test_one_that_is_better_is_found_and_equals_are_seldom_told_apart() -> None:
     """Size: of 100 pairs of equally good taggers; power: of 25 with recall 0.80 for 0.65. 500 texts, 200 positives."""
     wrongly, rightly = 0, 0

@@ -312,6 +312,7 @@ def learnt_later(
     return []
 
 
+@pytest.mark.slow
 @settings(
     max_examples=2,
     deadline=None,
@@ -351,6 +352,7 @@ def test_as_of_t_an_answer_is_what_it_was_at_t(
 # -- worlds by hand, in which later knowledge would change the answer if it leaked ------------------------------------
 
 
+@pytest.mark.slow
 def test_whatever_is_asked_would_be_answered_otherwise_if_it_knew_more(database: Database) -> None:
     """An hour after T much becomes known of the weeks before: every answer changes, and as of T none does."""
     world, random = a_world(3, days=DAYS, a_day=3), Random(1)

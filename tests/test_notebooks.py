@@ -24,6 +24,7 @@ from storyshift import Client
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 MOST_BYTES = 60_000
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import pytest
+from conftest import NOW
 from fakes import found_article
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from record import FIRST, PANIC_FROM, fill, tag
@@ -43,9 +44,10 @@ def serving(database: Database, now: datetime) -> Iterator[str]:
         database.close()
 
 
-@pytest.fixture
-def served(sqlite_url: str, now: datetime) -> Iterator[str]:
-    database = Database(sqlite_url)
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The record with a planted panic, and a text that would be a script."""
+    database, now = Database.open(f"sqlite:///{tmp_path_factory.mktemp('page') / 'record.db'}"), NOW
     fill(database, now)
     with database.write() as session:
         add_articles(session, [found_article(EVIL, FIRST + timedelta(days=PANIC_FROM + 2, hours=23))], now=now)

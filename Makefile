@@ -22,11 +22,11 @@ run: .venv/.installed  ## collect, tag and serve the page at http://127.0.0.1:$(
 demo: .venv/.installed  ## play the bundled replay, offline, and serve it at http://127.0.0.1:$(PORT)/
 	@$(BIN)/storyshift demo --port $(PORT)
 
-test: .venv/.installed-dev  ## run the tests, on SQLite and on PostgreSQL where one answers, and in Chromium
-	@$(BIN)/pytest -n auto -m "not slow"
+test: .venv/.installed-dev  ## run the tests that are quick, on SQLite and on PostgreSQL where one answers
+	@$(BIN)/pytest -n auto -m "not slow and not browser"
 
-test-slow: .venv/.installed-dev  ## run those that take long: services killed as processes, moves, backfills, simulations
-	@$(BIN)/pytest -n auto -m slow
+test-slow: .venv/.installed-dev  ## run all others: pages in Chromium, services that are killed, moves, simulations
+	@$(BIN)/pytest -n auto -m "slow or browser"
 
 test-torch: .venv/.installed-torch  ## run the tests that need torch: training and other models
 	@STORYSHIFT_TEST_REQUIRE=torch $(BIN)/pytest -n auto $(TORCH_TESTS)

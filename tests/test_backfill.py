@@ -313,6 +313,7 @@ def test_what_was_taken_down_does_not_come_back_with_its_tags(
     assert all("havens" not in span["text"] for spans in evidence for span in spans)
 
 
+@pytest.mark.slow
 def test_the_processes_say_what_one_process_says(now: datetime, tmp_path: Path) -> None:
     path = lines(tmp_path / "n.jsonl", *(row(n) for n in range(45)))
     seen: list[tuple[int, int, int]] = []

@@ -224,6 +224,7 @@ def test_refused_rows_stand_in_the_report_as_json(shell: Shell) -> None:
     assert (report["new"], report["refused"]) == (1, [{"line": 2, "reason": "has no published_at."}])
 
 
+@pytest.mark.slow
 def test_a_locked_database_is_a_sentence(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps(NEWS[0]))
     holder = sqlite3.connect(tmp_path / "storyshift.db", isolation_level=None)
@@ -292,6 +293,7 @@ def test_feeds_are_listed_with_what_their_servers_said(shell: Shell, tmp_path: P
         assert "Good" not in shell("feeds", "list")[0]
 
 
+@pytest.mark.slow
 def test_run_collects_tags_serves_and_stops_when_told(shell: Shell, tmp_path: Path) -> None:
     with FeedServer({"feed": Page(rss("Investors flee to safe havens"))}) as server, socket.socket() as free:
         (tmp_path / "feeds.toml").write_text(f'[[feeds]]\nurl = "{server.url("feed")}"\noutlet = "W"\nkind = "macro"\n')
@@ -394,6 +396,7 @@ def test_the_clock_of_the_command_line_is_aware() -> None:
     assert abs((now() - datetime.now(UTC)).total_seconds()) < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_collecting_that_is_killed_keeps_whole_feeds_and_a_rerun_completes_it(
     shell: Shell, tmp_path: Path, how: signal.Signals

@@ -386,6 +386,7 @@ def test_without_the_extra_the_setting_names_it(library: str, monkeypatch: pytes
         get_settings()
 
 
+@pytest.mark.slow
 def test_neither_library_is_loaded_where_pages_are_not_read() -> None:
     code = "import sys, jobs.scheduler; print(*({'trafilatura', 'protego'} & set(sys.modules)))"
     loaded = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=Path(__file__).parent.parent)

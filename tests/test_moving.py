@@ -151,6 +151,7 @@ def differing(compared: list[Compared]) -> list[str]:
 # -- moving -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_record_moved_to_postgresql_and_back_holds_the_same_and_answers_the_same(
     record: Database, postgresql: Database, empty: Database
 ) -> None:
@@ -273,6 +274,7 @@ def stop_after(batches: int) -> Callable[[int, int], None]:
     return progress
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 50, 1_000])
 def test_a_move_that_is_stopped_goes_on_where_it_was(
     record: Database, database: Database, batch: int, monkeypatch: pytest.MonkeyPatch

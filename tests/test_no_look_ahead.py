@@ -445,6 +445,7 @@ LEARNT = {
 NAMES = {"/v1/articles/{article_id}": "article", "/v1/stories/{story_id}": "story", "/v1/prices/{asset}": "prices"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learnt", LEARNT)
 def test_each_thing_learnt_later_changes_what_is_known_later_alone(database: Database, learnt: str) -> None:
     what, touched = LEARNT[learnt]

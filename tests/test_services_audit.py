@@ -153,6 +153,7 @@ def test_the_tone_is_put_right(database: Database, now: datetime) -> None:
     assert point.tone == pytest.approx(1.0, abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_shift_says_what_it_was_before_the_correction(database: Database, now: datetime) -> None:
     truth = tell(database, now, days=200)
     audit(database, truth, now - timedelta(hours=2))

@@ -86,6 +86,7 @@ def test_a_range_chooses_the_events_and_not_the_prices(record: Database, now: da
     assert (row.verdict, row.n) == ("too_small", 4)
 
 
+@pytest.mark.slow
 def test_a_shift_of_the_story_is_the_day_whose_news_told_it(database: Database, now: datetime) -> None:
     fill(database, now)
     row = asked(database, now, "shift:panic").row

@@ -80,6 +80,7 @@ def test_the_causes_add_up_and_are_said_in_one_sentence(record: Database, now: d
     assert found.meta["sentence"].startswith(f"θ fell to {days[-1].index:.2f} from {days[0].index:.2f}: safe_haven -")
 
 
+@pytest.mark.slow
 def test_history_says_that_it_is_hindsight(database: Database, now: datetime) -> None:
     fill(database, now, days=260)
     with database.read() as session:

@@ -87,6 +87,7 @@ def test_what_is_planted_is_told_and_leads_back_to_its_stories(record: Database,
     )
 
 
+@pytest.mark.slow
 def test_later_knowledge_changes_nothing_as_of_before(record: Database, now: datetime) -> None:
     before = asked(record, now)
     published = FIRST + 175 * DAY

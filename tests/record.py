@@ -1,5 +1,6 @@
 """A small record with known content: 200 days of tagged stories from 2020-01-01, and bitcoin closing every day."""
 
+from collections.abc import Callable, Hashable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -31,16 +32,20 @@ def headlines(day: int) -> list[str]:
 
 
 def fill(database: Database, now: datetime, *, days: int = DAYS) -> None:
+    told_once(database, ("record", now, days), lambda: _tell(database, now, days))
+
+
+def told_once(database: Database, what: Hashable, tell: Callable[[], object]) -> None:
     """What an empty database was once told in this process is copied into the next one."""
-    told = (database.is_sqlite, now, days)
+    key = (database.is_sqlite, what)
     with database.read() as session:
         empty = not any(session.execute(select(table).limit(1)).first() for table in TABLES)
-    if empty and told in FILLED:
-        _put(database, FILLED[told])
+    if empty and key in FILLED:
+        _put(database, FILLED[key])
     else:
-        _tell(database, now, days)
+        tell()
         if empty:
-            FILLED[told] = _held(database)
+            FILLED[key] = _held(database)
     analyze(database)
 
 
@@ -58,7 +63,7 @@ def _tell(database: Database, now: datetime, days: int) -> None:
 
 
 TABLES = SQLModel.metadata.sorted_tables
-FILLED: dict[tuple[bool, datetime, int], dict[str, bytes]] = {}
+FILLED: dict[tuple[bool, Hashable], dict[str, bytes]] = {}
 """What a filled database holds: the file of SQLite, each table of PostgreSQL as `copy` writes it."""
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from conftest import analyze
 from fakes import found_article
+from record import told_once
 from sqlmodel import Session
 
 from config.definitions import BASELINE_TAGGER
@@ -33,6 +33,15 @@ def tell(database: Database, now: datetime, *, days: int = DAYS, seed: int = 0) 
 
     By revision id: whether it does. Each story names bitcoin with tone +1, which the tagger takes for 0.
     """
+    told = (database.is_sqlite, now, days, seed)
+    told_once(database, ("audit", *told), lambda: TRUTH.update({told: _tell(database, now, days, seed)}))
+    return dict(TRUTH[told])
+
+
+TRUTH: dict[tuple[bool, datetime, int, int], dict[int, bool]] = {}
+
+
+def _tell(database: Database, now: datetime, days: int, seed: int) -> dict[int, bool]:
     rng = np.random.default_rng(seed)
     found = [
         found_article(f"story {day}-{n} {rng.integers(1 << 40):x}", FIRST + timedelta(days=day, minutes=20 * n))
@@ -53,7 +62,6 @@ def tell(database: Database, now: datetime, *, days: int = DAYS, seed: int = 0) 
             truth[row.id or 0] = holds
             pairs.append((row.id or 0, Tagged("", told, (AssetScore("BTC", 0.0, 1.0, ()),))))
         save_tags(session, BASELINE_TAGGER, pairs, now=now)
-    analyze(database)
     return truth
 
 

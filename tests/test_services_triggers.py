@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from fakes import found_article
 from fastapi.testclient import TestClient
-from record import tag
+from record import tag, told_once
 
 from api.app import create_app
 from models.database import Database
@@ -31,6 +31,10 @@ def point(series: str, day: int, value: float) -> FoundPoint:
 
 
 def fill(database: Database, now: datetime) -> None:
+    told_once(database, ("triggers", now), lambda: _tell(database, now))
+
+
+def _tell(database: Database, now: datetime) -> None:
     """Eight stories a day, one of which tells of strained finances, from day 170 on six; only real yields fall."""
     stories = [
         found_article(

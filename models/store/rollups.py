@@ -28,7 +28,7 @@ from models.rollups import (
     StoryRollup,
     ToneRollup,
 )
-from models.store.sql import add_to, chunks, insert_into, table_of
+from models.store.sql import add_to, chunks, insert_new, table_of
 from models.tags import AssetMention, NarrativeTag, Tagging
 
 ROLLUPS: tuple[type[SQLModel], ...] = (StoryRollup, BreadthRollup, ToneRollup)
@@ -48,7 +48,7 @@ KEYS = {
     BreadthRollup: ("asset", "narrative", "event_hour", "outlet", "brought_hour", "direction", "modality"),
     ToneRollup: ("scope", "asset", "outlet", "event_hour"),
 }
-VALUES = {
+VALUES: dict[type[SQLModel], tuple[str, ...]] = {
     StoryRollup: ("n_stories", "n_articles", "n_squared", "n_split", "n_nth"),
     BreadthRollup: ("n_stories",),
     ToneRollup: (
@@ -60,6 +60,7 @@ VALUES = {
         "tone_by_article",
         "tone_squared_by_article",
     ),
+    NarrativeDay: ("n_stories", "n_articles", "n_squared", "n_outlets", "n_brought", "n_brought_squared"),
 }
 
 
@@ -237,39 +238,36 @@ def _sum_known(session: Session, tagger: str, narratives: Collection[str], days:
     """NarrativeDay anew, of these narratives on these days. As breadth cannot be added to, writers take turns."""
     stories, brought, known = table_of(StoryDay), table_of(BreadthDay), table_of(NarrativeDay)
     for part in chunks(sorted(days)):
-        asked = [
+        in_stories, in_brought, in_known = (
             and_(table.c.tagger == tagger, table.c.narrative.in_(sorted(narratives)), table.c.event_day.in_(part))
-            for table in (stories, brought)
-        ]
-        day = brought.c.narrative, brought.c.event_day
+            for table in (stories, brought, known)
+        )
         by_outlet = (
-            select(*day, func.sum(brought.c.n_stories))
-            .where(asked[1], brought.c.brought_day <= brought.c.event_day)
-            .group_by(*day, brought.c.outlet)
+            select(brought.c.narrative, brought.c.event_day, func.sum(brought.c.n_stories))
+            .where(in_brought, brought.c.brought_day <= brought.c.event_day)
+            .group_by(brought.c.narrative, brought.c.event_day, brought.c.outlet)
         )
         breadth: dict[tuple[str, int], tuple[int, int, int]] = defaultdict(lambda: (0, 0, 0))
-        for narrative, event_day, n in session.execute(by_outlet):
+        for narrative, day, n in session.execute(by_outlet):
             if n:
-                outlets, pairs, squared = breadth[narrative, event_day]
-                breadth[narrative, event_day] = outlets + 1, pairs + n, squared + n * n
-        day = stories.c.narrative, stories.c.event_day
+                outlets, pairs, squared = breadth[narrative, day]
+                breadth[narrative, day] = outlets + 1, pairs + n, squared + n * n
         counted = (
-            select(*day, *(func.sum(stories.c[name]) for name in ("n_stories", "n_articles", "n_squared")))
-            .where(asked[0], stories.c.scope == "all", stories.c.outlet == "")
-            .group_by(*day)
-            .order_by(*day)
+            select(
+                stories.c.narrative,
+                stories.c.event_day,
+                *(func.sum(stories.c[name]) for name in ("n_stories", "n_articles", "n_squared")),
+            )
+            .where(in_stories, stories.c.scope == "all", stories.c.outlet == "")
+            .group_by(stories.c.narrative, stories.c.event_day)
         )
         rows = [
-            (tagger, narrative, event_day, *counts, *breadth[narrative, event_day])
-            for narrative, event_day, *counts in session.execute(counted)
+            {"tagger": tagger, "narrative": narrative, "event_day": day}
+            | dict(zip(VALUES[NarrativeDay], (*counts, *breadth[narrative, day]), strict=True))
+            for narrative, day, *counts in session.execute(counted)
         ]
-        new = insert_into(session, NarrativeDay)
-        sums = {column.name: new.excluded[column.name] for column in known.c if not column.primary_key}
-        if rows:
-            session.connection().execute(
-                new.on_conflict_do_update(index_elements=list(known.primary_key), set_=sums),
-                [{column.name: value for column, value in zip(known.c, row, strict=True)} for row in rows],
-            )
+        session.connection().execute(delete(known).where(in_known))
+        insert_new(session, NarrativeDay, rows)
 
 
 def count_tagged(session: Session, tagger: str, revisions: Collection[int]) -> None:

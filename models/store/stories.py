@@ -114,8 +114,7 @@ def known_days(session: Session, seen: Seen, narratives: list[str]) -> KnownDays
     if seen.step != "day" or any(asked is not None for asked in part) or _known_later(session, seen.as_of):
         return None
     first, last = _range(seen)
-    table = table_of(NarrativeDay)
-    counts = ["n_stories", "n_articles", "n_squared", "n_outlets", "n_brought", "n_brought_squared"]
+    table, counts = table_of(NarrativeDay), VALUES[NarrativeDay]
     query = select(table.c.narrative, table.c.event_day, *(table.c[name] for name in counts)).where(
         table.c.tagger == seen.tagger,
         table.c.narrative.in_(["", *narratives]),
